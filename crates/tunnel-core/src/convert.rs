@@ -1,0 +1,1 @@
+//! Requests in the form of the tunnel, turned into HTTP.

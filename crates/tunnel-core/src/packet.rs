@@ -1,0 +1,1 @@
+//! The binary `TunnelResponse` packets of the tunnel.
