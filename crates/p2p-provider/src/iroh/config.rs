@@ -1,0 +1,179 @@
+//! The settings of an Iroh peer, with the measurements behind their defaults.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use iroh::endpoint::{QuicTransportConfig, VarInt};
+use noq_proto::congestion::{Bbr3Config, CubicConfig};
+
+use crate::{ConnectionLimits, P2PError, SecretKey};
+
+/// The largest stream window, in bytes.
+///
+/// noq-proto 1.4 closes the whole connection when over 2,048 received pieces of one stream wait to be read; at 1,200
+/// bytes a packet that is 2.3 MB. Measured: 2 MiB never fails, 3 MiB fails under loss.
+const STREAM_RECEIVE_WINDOW_MAX: u32 = 2 << 20;
+
+/// The settings of an [`IrohP2P`](super::IrohP2P).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct IrohConfig {
+    /// The peer's identity.
+    pub secret_key: SecretKey,
+    /// UDP addresses to listen on: at most one IPv4 and one IPv6 address. A wildcard IPv6 address may fail, for
+    /// machines without IPv6. Default: all interfaces, any port.
+    pub bind: Vec<SocketAddr>,
+    /// The relays through which the peer can be reached when a direct path is impossible. Default none.
+    pub relays: Relays,
+    /// Whether to ask the router to forward a port (UPnP, PCP, NAT-PMP). Default yes.
+    pub port_mapping: bool,
+    /// How the sender reacts to loss. Default BBR3.
+    pub congestion_control: CongestionControl,
+    /// A connection whose peer was silent for this long is closed. Default 5 s; both sides' minimum counts.
+    pub idle_timeout: Duration,
+    /// How often an idle connection is kept alive. Default 1 s, so that four losses in a row are survived.
+    pub keep_alive_interval: Duration,
+    /// A path (of several) that was silent for this long is given up. Default 3 s: the stall when a direct path dies
+    /// and the relay takes over.
+    pub path_idle_timeout: Duration,
+    /// Bytes that one stream may have unread. Default 1.25 MB (100 Mbit/s at 100 ms), at most 2 MiB.
+    pub stream_receive_window: u32,
+    /// What a peer may have open and unread until [`set_limits`](crate::P2PConnection::set_limits) says otherwise.
+    /// Small by default, because at that time nobody has said who the peer is.
+    pub initial_limits: ConnectionLimits,
+}
+
+/// Which relays to use.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Relays {
+    /// None: direct connections only, to addresses that are given.
+    #[default]
+    None,
+    /// The public relays of n0, the makers of Iroh.
+    N0,
+    /// The relays at these URLs.
+    Custom(Vec<String>),
+}
+
+/// How the sender reacts to loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CongestionControl {
+    /// Model-based. Measured 9 to 36 times Cubic's throughput at 0.1 % to 1 % random loss, at 1.2 times the CPU.
+    #[default]
+    Bbr3,
+    /// Loss-based (RFC 9438). Faster on loss-free links.
+    Cubic,
+}
+
+impl IrohConfig {
+    /// The defaults, for one identity.
+    #[must_use]
+    pub const fn new(secret_key: SecretKey) -> Self {
+        Self {
+            secret_key,
+            bind: Vec::new(),
+            relays: Relays::None,
+            port_mapping: true,
+            congestion_control: CongestionControl::Bbr3,
+            idle_timeout: Duration::from_secs(5),
+            keep_alive_interval: Duration::from_secs(1),
+            path_idle_timeout: Duration::from_secs(3),
+            stream_receive_window: 1_250_000,
+            initial_limits: ConnectionLimits { bidi_streams: 64, uni_streams: 8, receive_window: 256 << 10 },
+        }
+    }
+
+    /// A peer that nobody outside this machine can reach: any port of 127.0.0.1, no relay, no port mapping.
+    #[must_use]
+    pub fn loopback(secret_key: SecretKey) -> Self {
+        Self { bind: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))], port_mapping: false, ..Self::new(secret_key) }
+    }
+
+    /// Listens on this UDP port of all interfaces. 0 is any port.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.bind = wildcards(port);
+        self
+    }
+
+    /// Sets [`relays`](Self::relays).
+    #[must_use]
+    pub fn relays(mut self, relays: Relays) -> Self {
+        self.relays = relays;
+        self
+    }
+
+    /// Sets [`congestion_control`](Self::congestion_control).
+    #[must_use]
+    pub const fn congestion_control(mut self, congestion_control: CongestionControl) -> Self {
+        self.congestion_control = congestion_control;
+        self
+    }
+
+    /// The addresses to bind, and whether failing to bind each is an error.
+    pub(super) fn bind_addresses(&self) -> Vec<(SocketAddr, bool)> {
+        let addresses = if self.bind.is_empty() { wildcards(0) } else { self.bind.clone() };
+        let optional = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        addresses.into_iter().map(|address| (address, address.ip() != optional)).collect()
+    }
+
+    pub(super) fn transport(&self) -> Result<QuicTransportConfig, P2PError> {
+        let invalid = |field, message: &str| P2PError::Config { field, message: message.to_owned() };
+        if self.stream_receive_window > STREAM_RECEIVE_WINDOW_MAX {
+            return Err(invalid("stream_receive_window", "at most 2097152 bytes; larger windows break connections"));
+        }
+        if self.keep_alive_interval >= self.idle_timeout {
+            return Err(invalid("keep_alive_interval", "must be shorter than idle_timeout"));
+        }
+        let idle_timeout = self.idle_timeout.try_into().map_err(|_| invalid("idle_timeout", "is too long"))?;
+        let receive_window = VarInt::from_u64(self.initial_limits.receive_window)
+            .map_err(|_| invalid("initial_limits.receive_window", "is too large"))?;
+        let builder = QuicTransportConfig::builder()
+            .max_idle_timeout(Some(idle_timeout))
+            .keep_alive_interval(self.keep_alive_interval)
+            .default_path_keep_alive_interval(self.keep_alive_interval)
+            .default_path_max_idle_timeout(self.path_idle_timeout)
+            .max_concurrent_bidi_streams(self.initial_limits.bidi_streams.into())
+            .max_concurrent_uni_streams(self.initial_limits.uni_streams.into())
+            .stream_receive_window(self.stream_receive_window.into())
+            .receive_window(receive_window);
+        Ok(match self.congestion_control {
+            CongestionControl::Bbr3 => builder.congestion_controller_factory(Arc::new(Bbr3Config::default())),
+            CongestionControl::Cubic => builder.congestion_controller_factory(Arc::new(CubicConfig::default())),
+        }
+        .build())
+    }
+}
+
+fn wildcards(port: u16) -> Vec<SocketAddr> {
+    vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_that_break_connections_are_refused() {
+        let mut config = IrohConfig::new(SecretKey::from_bytes([1; 32]));
+        assert!(config.transport().is_ok());
+        config.stream_receive_window = STREAM_RECEIVE_WINDOW_MAX + 1;
+        assert!(matches!(config.transport(), Err(P2PError::Config { field: "stream_receive_window", .. })));
+    }
+
+    #[test]
+    fn a_keep_alive_that_never_fires_is_refused() {
+        let mut config = IrohConfig::new(SecretKey::from_bytes([1; 32]));
+        config.keep_alive_interval = config.idle_timeout;
+        assert!(matches!(config.transport(), Err(P2PError::Config { field: "keep_alive_interval", .. })));
+    }
+
+    #[test]
+    fn only_the_ipv6_wildcard_may_fail_to_bind() {
+        let config = IrohConfig::new(SecretKey::from_bytes([1; 32])).port(17);
+        assert_eq!(config.bind_addresses().iter().map(|(_, required)| *required).collect::<Vec<_>>(), [true, false]);
+    }
+}

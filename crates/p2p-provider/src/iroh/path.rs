@@ -1,0 +1,59 @@
+//! Which way packets go.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures::Stream;
+use iroh::{
+    TransportAddr,
+    endpoint::{Connection, PathEventStream, WeakConnectionHandle},
+};
+
+use crate::{Path, PathKind};
+
+/// The selected path. For an instant while paths change there may be none.
+pub(super) fn current(connection: &Connection) -> Path {
+    let paths = connection.paths();
+    let Some(path) = paths.iter().find(iroh::endpoint::Path::is_selected) else {
+        return Path { kind: PathKind::Unknown, remote: None, rtt: None };
+    };
+    let kind = if path.is_ip() {
+        PathKind::Direct
+    } else if path.is_relay() {
+        PathKind::Relayed
+    } else {
+        PathKind::Unknown
+    };
+    let remote = match path.remote_addr() {
+        TransportAddr::Ip(address) => Some(address.to_string()),
+        TransportAddr::Relay(url) => Some(url.to_string()),
+        _ => None,
+    };
+    Path { kind, remote, rtt: Some(path.rtt()) }
+}
+
+/// The path after each event. Events only wake it: what it yields is always read afresh, so a missed event costs
+/// nothing.
+pub(super) struct PathChanges {
+    connection: WeakConnectionHandle,
+    events: PathEventStream,
+}
+
+impl PathChanges {
+    pub(super) fn new(connection: &Connection) -> Self {
+        Self { connection: connection.weak_handle(), events: connection.path_events() }
+    }
+}
+
+impl Stream for PathChanges {
+    type Item = Path;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Path>> {
+        if ready!(Pin::new(&mut self.events).poll_next(cx)).is_none() {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(self.connection.upgrade().map(|connection| current(&connection)))
+    }
+}
