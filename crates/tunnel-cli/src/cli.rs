@@ -1,0 +1,189 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::config::{GatewayOptions, HostOptions, LogOptions};
+
+/// HTTP and WebSockets to a server at home, peer to peer
+///
+/// `host` runs beside the server and prints a ticket. `gateway` runs beside the app, takes the ticket and offers the
+/// server's HTTP on a local port. Between the two run encrypted QUIC streams, straight from one to the other.
+#[derive(Debug, Parser)]
+#[command(name = "tunnel-p2p", version, after_help = EXAMPLES, after_long_help = LONG_HELP, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    pub(crate) global: GlobalOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalOptions {
+    /// Print JSON, one object per line, on stdout
+    #[arg(long, global = true, env = "TUNNEL_P2P_JSON")]
+    pub(crate) json: bool,
+    /// Read options from this TOML file, tables [host], [gateway] and [log]; the keys are the flags without `--`
+    #[arg(long, global = true, env = "TUNNEL_P2P_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Log more; repeat for still more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Log errors only, and print no explanations
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Offer a local service to whoever holds the ticket
+    #[command(after_help = HOST_EXAMPLES)]
+    Host(HostOptions),
+    /// Reach a host by its ticket and offer its service on a local port
+    #[command(after_help = GATEWAY_EXAMPLES)]
+    Gateway(GatewayOptions),
+    /// Run service, host and gateway on this machine and check every byte that passes
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(DemoOptions),
+    /// Show this machine's peer id, or rotate the secret of its ticket
+    #[command(after_help = ID_EXAMPLES)]
+    Id(IdOptions),
+}
+
+/// Options of `tunnel-p2p demo`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// Keep everything running until Ctrl-C, to try it by hand
+    #[arg(long, env = "TUNNEL_P2P_DEMO_SERVE")]
+    pub(crate) serve: bool,
+}
+
+/// Options of `tunnel-p2p id`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct IdOptions {
+    /// Where the key and the ticket secret are [default: as for `host`]
+    #[arg(long, env = "TUNNEL_P2P_HOST_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Make the key if there is none
+    #[arg(long)]
+    pub(crate) create: bool,
+    /// Replace the ticket secret: tickets given out so far stop working when the host next starts
+    #[arg(long)]
+    pub(crate) new_secret: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tunnel-p2p demo                                       see it work on this machine
+  tunnel-p2p host --service http://127.0.0.1:8000 --profile plain
+  tunnel-p2p gateway --ticket TICKET --listen 127.0.0.1:8080
+  curl http://127.0.0.1:8080/
+
+`tunnel-p2p --help` explains configuration and exit codes; `tunnel-p2p COMMAND --help` the options of a command.";
+
+const LONG_HELP: &str = "\
+Examples:
+  See it work on this machine, every byte checked:
+    tunnel-p2p demo
+
+  At home, beside the server; prints a ticket (treat it like a password):
+    tunnel-p2p host --service http://127.0.0.1:8000 --profile plain
+
+  Elsewhere, beside the app:
+    tunnel-p2p gateway --ticket TICKET --listen 127.0.0.1:8080
+    curl http://127.0.0.1:8080/
+
+Configuration:
+  Every option may be given as a flag, as an environment variable (TUNNEL_P2P_<COMMAND>_<OPTION>, as shown with each
+  option) or in the file of --config. A flag wins over the environment, the environment over the file, the file over
+  the default. Unknown keys in the file are errors.
+
+    [host]
+    service = \"http://127.0.0.1:8000\"
+    profile = \"plain\"
+    [gateway]
+    ticket-file = \"/etc/tunnel-p2p/ticket\"
+    listen = \"127.0.0.1:8080\"
+    [log]
+    filter = \"info\"
+
+Output:
+  Results go to stdout, explanations and logs to stderr. With --json, stdout has one JSON object per line.
+
+Stopping:
+  Ctrl-C (or SIGTERM) lets requests under way finish; a second one stops at once.
+
+Exit codes:
+  0    done, or stopped by Ctrl-C and drained
+  1    something failed, or the demo found a difference
+  2    the command line or the configuration is wrong
+  3    could not start: a port is in use, a key is unreadable
+  130  stopped at once by a second Ctrl-C";
+
+const HOST_EXAMPLES: &str = "\
+Examples:
+  Offer a web server on this machine, as it is:
+    tunnel-p2p host --service http://127.0.0.1:8000 --profile plain
+  Offer a MoosicBox server under its account's client id:
+    tunnel-p2p host --service http://127.0.0.1:8016 --client-id home
+  A service behind a unix socket, on another UDP port:
+    tunnel-p2p host --service unix:/run/app.sock --profile plain --port 17421
+
+The ticket is printed on stdout. It names this host and carries the secret that admits a gateway: treat it like a
+password. It survives restarts, as long as the state directory and the port stay the same.";
+
+const GATEWAY_EXAMPLES: &str = "\
+Examples:
+  tunnel-p2p gateway --ticket TICKET
+  tunnel-p2p gateway --ticket-file ~/ticket --listen 127.0.0.1:8080 --profile plain
+  curl -i http://127.0.0.1:8080/          the response says how it came: x-tunnel-transport, x-tunnel-path
+
+On any address but loopback the gateway wants an access token, which clients send as
+`authorization: Bearer TOKEN`:
+  tunnel-p2p gateway --ticket-file ~/ticket --listen 0.0.0.0:8080 --access-token-file ~/token --allow-host my.lan";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  tunnel-p2p demo            run all checks, print a table, exit with 1 if anything differs
+  tunnel-p2p demo --serve    the same, then keep running for your own curl and browser
+  tunnel-p2p demo --json     the table as JSON";
+
+const ID_EXAMPLES: &str = "\
+Examples:
+  tunnel-p2p id                 the peer id of this machine's host
+  tunnel-p2p id --create        the same, making the key first if there is none
+  tunnel-p2p id --new-secret    a ticket has leaked: make a new secret, then restart the host";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_host_and_gateway_option_has_its_environment_variable() {
+        let cli = Cli::command();
+        for name in ["host", "gateway"] {
+            let command = cli.find_subcommand(name).expect("command exists");
+            for arg in command.get_arguments() {
+                let long = arg.get_long().expect("every option has a long name");
+                if long == "help" {
+                    continue;
+                }
+                let expected = format!("TUNNEL_P2P_{}_{}", name, long.replace('-', "_")).to_uppercase();
+                assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(expected.as_str()), "--{long}");
+            }
+        }
+    }
+}

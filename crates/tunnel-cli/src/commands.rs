@@ -1,0 +1,27 @@
+//! The commands, one file each.
+
+mod demo;
+mod gateway;
+mod host;
+mod id;
+
+use crate::{
+    cli::{Cli, Command},
+    config::{ConfigFile, LogOptions, layered},
+    error::{CliError, Outcome},
+    logging,
+    output::Output,
+};
+
+/// Reads the configuration and runs the command.
+pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
+    let file = ConfigFile::load(cli.global.config.as_deref())?;
+    let log: LogOptions = layered(&file, "log", &cli.global.log)?;
+    logging::start(&cli.global, &log)?;
+    match cli.command {
+        Command::Host(options) => host::run(layered(&file, "host", &options)?, output),
+        Command::Gateway(options) => gateway::run(layered(&file, "gateway", &options)?, output),
+        Command::Demo(options) => demo::run(&options, output),
+        Command::Id(options) => id::run(options, &file, output),
+    }
+}

@@ -1,0 +1,66 @@
+//! The options of `tunnel-p2p gateway`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::{ProfileOption, Span, values::one_or_many};
+
+/// Options of `tunnel-p2p gateway`; table `[gateway]`.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct GatewayOptions {
+    /// The ticket that the host printed
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_TICKET", hide_env_values = true)]
+    pub(crate) ticket: Option<String>,
+    /// A file with the ticket, so that it shows neither in the process list nor in the shell's history
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_TICKET_FILE", value_name = "FILE")]
+    pub(crate) ticket_file: Option<PathBuf>,
+    /// Where to offer HTTP; port 0 takes any free one [default: 127.0.0.1:17480]
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_LISTEN", value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Which API to offer [default: moosicbox]
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_PROFILE", value_enum)]
+    pub(crate) profile: Option<ProfileOption>,
+    /// The client id that requests must carry [default: the one that the host announces]
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_CLIENT_ID", value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// The token that clients must send; needed on any address but loopback
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_ACCESS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) access_token: Option<String>,
+    /// A file with the access token
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_ACCESS_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) access_token_file: Option<PathBuf>,
+    /// A further `Host` that requests may name; loopback names and the listening address always may
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_ALLOW_HOST", value_name = "HOST", value_delimiter = ',')]
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) allow_host: Vec<String>,
+    /// An origin whose pages may call the gateway from a browser (CORS)
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) allow_origin: Vec<String>,
+    /// Leave the x-tunnel-* headers off the responses
+    #[arg(
+        long,
+        env = "TUNNEL_P2P_GATEWAY_NO_TUNNEL_HEADERS",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(crate) no_tunnel_headers: Option<bool>,
+    /// Relays, as for `host`; needed only to reach a host that is behind one [default: none]
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_RELAY", value_name = "RELAY", value_delimiter = ',')]
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) relay: Vec<String>,
+    /// How long one attempt to connect to the host may take, e.g. 10s
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_CONNECT_TIMEOUT", value_name = "TIME")]
+    pub(crate) connect_timeout: Option<Span>,
+    /// How long a request may wait for its response head, e.g. 60s
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_HEAD_TIMEOUT", value_name = "TIME")]
+    pub(crate) head_timeout: Option<Span>,
+    /// How long requests under way may take to finish after Ctrl-C [default: 10s]
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_DRAIN_TIMEOUT", value_name = "TIME")]
+    pub(crate) drain_timeout: Option<Span>,
+}

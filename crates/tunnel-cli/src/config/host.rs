@@ -1,0 +1,45 @@
+//! The options of `tunnel-p2p host`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::{ProfileOption, Span, values::one_or_many};
+
+/// Options of `tunnel-p2p host`; table `[host]`.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct HostOptions {
+    /// The service to offer: http://ADDRESS:PORT or unix:PATH
+    #[arg(long, env = "TUNNEL_P2P_HOST_SERVICE", value_name = "URL")]
+    pub(crate) service: Option<String>,
+    /// How requests are handed to the service [default: moosicbox]
+    #[arg(long, env = "TUNNEL_P2P_HOST_PROFILE", value_enum)]
+    pub(crate) profile: Option<ProfileOption>,
+    /// The client id that this host answers to, announced to gateways
+    #[arg(long, env = "TUNNEL_P2P_HOST_CLIENT_ID", value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// Where the key and the ticket secret are kept [default: $XDG_STATE_HOME/tunnel-p2p or ~/.local/state/tunnel-p2p]
+    #[arg(long, env = "TUNNEL_P2P_HOST_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// The UDP port, fixed so that tickets survive restarts; 0 takes any free one [default: 17420]
+    #[arg(long, env = "TUNNEL_P2P_HOST_PORT", value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// Relays for when no direct path exists: `none`, `n0` (public, run by n0) or URLs of your own [default: none]
+    #[arg(long, env = "TUNNEL_P2P_HOST_RELAY", value_name = "RELAY", value_delimiter = ',')]
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) relay: Vec<String>,
+    /// How many requests may be under way at once, over all peers
+    #[arg(long, env = "TUNNEL_P2P_HOST_MAX_REQUESTS", value_name = "NUMBER")]
+    pub(crate) max_requests: Option<u32>,
+    /// How long the service may take to accept a connection, e.g. 5s
+    #[arg(long, env = "TUNNEL_P2P_HOST_CONNECT_TIMEOUT", value_name = "TIME")]
+    pub(crate) connect_timeout: Option<Span>,
+    /// How long the service may take to answer with a response head, e.g. 60s
+    #[arg(long, env = "TUNNEL_P2P_HOST_HEAD_TIMEOUT", value_name = "TIME")]
+    pub(crate) head_timeout: Option<Span>,
+    /// How long requests under way may take to finish after Ctrl-C [default: 10s]
+    #[arg(long, env = "TUNNEL_P2P_HOST_DRAIN_TIMEOUT", value_name = "TIME")]
+    pub(crate) drain_timeout: Option<Span>,
+}

@@ -1,0 +1,29 @@
+//! Values that both tables use.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Which rules of HTTP the edges follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ProfileOption {
+    /// A MoosicBox server and its apps: client ids, guard headers, tokens never passed on
+    #[default]
+    Moosicbox,
+    /// Any other server: exact HTTP
+    Plain,
+}
+
+/// Reads a list that may also be written as one string.
+pub(super) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a string or a list of strings")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(one) => vec![one],
+        OneOrMany::Many(many) => many,
+    })
+}

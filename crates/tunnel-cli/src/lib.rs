@@ -1,0 +1,44 @@
+//! The `tunnel-p2p` command: host, gateway, demo and id.
+//!
+//! The binary is a thin shell over this library, so that tests and later crates can use the demo's [`service`].
+//!
+//! | module | its job |
+//! |---|---|
+//! | `cli` | the command line, as `--help` shows it |
+//! | `config` | flags > environment > file > default |
+//! | `commands` | one file per command |
+//! | `demo` | the service, the stack and the checks of `tunnel-p2p demo` |
+//! | `error`, `output` | what a person or a script reads, and the exit codes |
+//! | `state` | the key and the ticket secret of a host |
+//! | `runtime` | threads, runtimes and signals |
+
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod error;
+mod logging;
+mod output;
+mod p2p;
+mod runtime;
+mod state;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use demo::service;
+
+/// Runs the command line of this process and returns its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let output = output::Output::new(cli.global.json, cli.global.quiet);
+    match commands::run(cli, output) {
+        Ok(outcome) => outcome.exit_code(),
+        Err(error) => {
+            output.error(&error);
+            error.exit_code()
+        }
+    }
+}

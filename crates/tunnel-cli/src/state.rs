@@ -1,0 +1,67 @@
+//! What a host keeps between runs: its key and the secret of its ticket.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use p2p_provider::{
+    KeyFileError, SecretKey,
+    key_file::{load, load_or_create, replace},
+};
+
+use crate::error::CliError;
+
+/// The directory in which a host keeps its key and its ticket secret.
+#[derive(Clone, Debug)]
+pub(crate) struct StateDir(PathBuf);
+
+impl StateDir {
+    /// The given directory, or `$XDG_STATE_HOME/tunnel-p2p`, or `~/.local/state/tunnel-p2p`.
+    pub(crate) fn new(given: Option<PathBuf>) -> Result<Self, CliError> {
+        let of = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        given
+            .or_else(|| of("XDG_STATE_HOME").map(|path| path.join("tunnel-p2p")))
+            .or_else(|| of("HOME").map(|path| path.join(".local/state/tunnel-p2p")))
+            .map(Self)
+            .ok_or_else(|| {
+                CliError::usage("there is no place for the key: neither $XDG_STATE_HOME nor $HOME is set")
+                    .next("give a directory: --state-dir DIR")
+            })
+    }
+
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The host's identity, if there is one.
+    pub(crate) fn key(&self) -> Result<SecretKey, CliError> {
+        load(&self.0.join("host.key")).map_err(|error| unusable(&error))
+    }
+
+    /// The host's identity, made at the first call.
+    pub(crate) fn key_or_create(&self) -> Result<SecretKey, CliError> {
+        load_or_create(&self.0.join("host.key")).map_err(|error| unusable(&error))
+    }
+
+    /// The secret inside the host's ticket, made at the first call.
+    pub(crate) fn secret_or_create(&self) -> Result<SecretKey, CliError> {
+        load_or_create(&self.0.join("host.secret")).map_err(|error| unusable(&error))
+    }
+
+    /// Replaces the secret inside the host's ticket.
+    pub(crate) fn rotate_secret(&self) -> Result<(), CliError> {
+        replace(&self.0.join("host.secret"), &SecretKey::generate()).map_err(|error| unusable(&error))
+    }
+}
+
+fn unusable(error: &KeyFileError) -> CliError {
+    let missing = matches!(error, KeyFileError::Missing { .. });
+    let error = CliError::start(error.to_string());
+    if missing {
+        error.next("`tunnel-p2p host` makes it at its first start, `tunnel-p2p id --create` now")
+    } else {
+        error
+    }
+}
