@@ -1,0 +1,116 @@
+//! One request: who may ask, what the gateway answers itself, and what it hands to the transport.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tunnel_core::{Body, Failure, FailureKind, Request, Response};
+
+use super::{Shared, access, coalesce::Coalesce, connection::Connection, cors, moosicbox, refusal, websocket};
+use crate::{Profile, fields, idle::IdleBody};
+
+/// The body of every response.
+pub(super) type ReplyBody = Coalesce<IdleBody<Body>>;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_TUNNEL_TRANSPORT: HeaderName = HeaderName::from_static("x-tunnel-transport");
+const X_TUNNEL_PATH: HeaderName = HeaderName::from_static("x-tunnel-path");
+
+/// Answers one request. The HTTP library drops the future, or the body, as soon as the app has gone.
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    connection: &Connection,
+    request: http::Request<Incoming>,
+) -> http::Response<ReplyBody> {
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let response = match respond(shared, connection, request).await {
+        Ok(response) => response,
+        Err(refused) => *refused,
+    };
+    finish(shared, origin.as_ref(), response)
+}
+
+async fn respond(
+    shared: &Arc<Shared>,
+    connection: &Connection,
+    request: http::Request<Incoming>,
+) -> Result<Response, Box<Response>> {
+    let (mut parts, incoming) = request.into_parts();
+    let (access, config) = (&shared.access, &shared.config);
+    access::normalise(&mut parts)?;
+    access.check_names(&parts)?;
+    if config.profile == Profile::Moosicbox {
+        // Neither carries credentials.
+        if let Some(response) =
+            cors::preflight(&parts).or_else(|| moosicbox::health(&parts, &shared.transport.health()))
+        {
+            return Ok(response);
+        }
+    }
+    access.check_token(&mut parts)?;
+    if config.profile == Profile::Moosicbox {
+        moosicbox::check_client_id(&parts, config.client_id.as_deref(), &shared.transport.health())?;
+        note_the_app(&mut parts, connection);
+    }
+    let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
+    if websocket::is_asked_for(&parts) {
+        return websocket::open(shared, connection, id, parts).await;
+    }
+    parts.extensions.clear();
+    fields::strip_hop_by_hop(&mut parts.headers);
+    // The HTTP library answers 100 (Continue) when the transport asks for the body.
+    parts.headers.remove(header::EXPECT);
+    let request = Request::http(id, parts, request_body(shared, incoming));
+    shared
+        .transport
+        .send(request)
+        .await
+        .map_err(|error| Box::new(refusal::failure(error.failure(), config.tunnel_headers)))
+}
+
+fn request_body(shared: &Shared, incoming: Incoming) -> Body {
+    if incoming.is_end_stream() {
+        return Body::empty();
+    }
+    let body = incoming.map_err(|_| Failure::new(FailureKind::Aborted, "the app broke off its request body"));
+    let timeout = shared.config.body_idle_timeout;
+    let silent =
+        Failure::new(FailureKind::Timeout, format!("the app sent nothing of its request body for {timeout:?}"));
+    Body::stream(IdleBody::new(body, timeout, silent))
+}
+
+fn note_the_app(parts: &mut Parts, connection: &Connection) {
+    let headers = &mut parts.headers;
+    fields::append_to_list(headers, &X_FORWARDED_FOR, connection.peer.ip().to_canonical().to_string().as_bytes());
+    headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+    if let Some(host) = headers.get(header::HOST).cloned() {
+        headers.entry(X_FORWARDED_HOST).or_insert(host);
+    }
+}
+
+fn finish(shared: &Shared, origin: Option<&HeaderValue>, response: Response) -> http::Response<ReplyBody> {
+    let config = &shared.config;
+    let Response { status, mut headers, body, via } = response;
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        fields::strip_hop_by_hop(&mut headers);
+    }
+    if let Some(via) = via
+        && config.tunnel_headers
+    {
+        headers.insert(X_TUNNEL_TRANSPORT, HeaderValue::from_static(via.transport.name()));
+        headers.insert(X_TUNNEL_PATH, HeaderValue::from_static(via.path.name()));
+    }
+    if config.profile == Profile::Moosicbox {
+        cors::expose(&mut headers, origin, &shared.access);
+    }
+    let timeout = config.body_idle_timeout;
+    let silent = Failure::new(FailureKind::Timeout, format!("nothing more of the response came for {timeout:?}"));
+    let mut reply = http::Response::new(Coalesce::new(IdleBody::new(body, timeout, silent)));
+    *reply.status_mut() = status;
+    *reply.headers_mut() = headers;
+    reply
+}

@@ -1,0 +1,209 @@
+//! Connections to the service that are kept for the next request.
+
+use std::{
+    error::Error as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use hyper::body::Incoming;
+use tokio::{
+    runtime::Handle,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use tunnel_core::{Failure, FailureKind};
+
+use super::{
+    ServiceConfig, ServiceTarget,
+    dial::{Connection, dial},
+    upload::{Progress, Upload},
+};
+
+/// How long a connection may go on with an upload after its response is complete: a service may answer early and read
+/// the rest, but nobody watches it any more.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The pool; cheap to use from many tasks.
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+}
+
+/// One exchange on one connection. Dropping it closes the connection; [`release`](Self::release) keeps it.
+pub(super) struct Lease {
+    connection: Connection,
+    pool: Weak<Shared>,
+    runtime: Handle,
+    progress: Option<Arc<Progress>>,
+}
+
+struct Shared {
+    target: ServiceTarget,
+    connect_timeout: Duration,
+    header_bytes_max: usize,
+    idle_max: usize,
+    idle_timeout: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The longest unused first.
+    idle: Vec<Idle>,
+    /// Connections on their way back, and the one task that closes those left idle.
+    tasks: JoinSet<()>,
+    reaping: bool,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Pool {
+    pub(super) fn new(config: &ServiceConfig) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                target: config.target.clone(),
+                connect_timeout: config.connect_timeout,
+                header_bytes_max: config.header_bytes_max,
+                idle_max: config.pool_idle_max,
+                idle_timeout: config.pool_idle_timeout,
+                state: Mutex::new(State::default()),
+            }),
+        }
+    }
+
+    /// Sends the request and waits for the response head. A kept connection that turns out to be dead is replaced as
+    /// long as nothing of the request was written. Dropping the future closes the connection.
+    pub(super) async fn send(
+        &self,
+        mut request: http::Request<Upload>,
+    ) -> Result<(http::Response<Incoming>, Lease), Failure> {
+        while let Some(mut connection) = self.shared.take() {
+            match connection.sender.try_send_request(request).await {
+                Ok(response) => return Ok((response, self.lease(connection))),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(failure(&error.into_error(), &self.shared.target)),
+                },
+            }
+        }
+        let Shared { target, connect_timeout, header_bytes_max, .. } = &*self.shared;
+        let mut connection = dial(target, *connect_timeout, *header_bytes_max).await?;
+        match connection.sender.try_send_request(request).await {
+            Ok(response) => Ok((response, self.lease(connection))),
+            Err(error) => Err(failure(&error.into_error(), target)),
+        }
+    }
+
+    fn lease(&self, connection: Connection) -> Lease {
+        Lease { connection, pool: Arc::downgrade(&self.shared), runtime: Handle::current(), progress: None }
+    }
+}
+
+impl Lease {
+    pub(super) fn with_progress(mut self, progress: Arc<Progress>) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+
+    /// Why the request body broke off, if it did.
+    pub(super) fn upload_failure(&self) -> Option<Failure> {
+        self.progress.as_ref().and_then(|progress| progress.failure())
+    }
+
+    /// The response is complete: the connection is kept once the request is complete too. May be called outside of a
+    /// runtime.
+    pub(super) fn release(mut self) {
+        let Some(pool) = self.pool.upgrade() else { return };
+        if self.connection.sender.is_closed() || pool.idle_max == 0 {
+            return;
+        }
+        if self.connection.sender.is_ready() {
+            pool.keep(self.connection, &self.runtime);
+            return;
+        }
+        let weak = Arc::downgrade(&pool);
+        let runtime = self.runtime.clone();
+        let settle = async move {
+            if let Ok(Ok(())) = timeout(SETTLE_TIMEOUT, self.connection.sender.ready()).await
+                && let Some(pool) = weak.upgrade()
+            {
+                pool.keep(self.connection, &self.runtime);
+            }
+        };
+        pool.lock().spawn(settle, &runtime);
+    }
+}
+
+impl Shared {
+    /// The connection that was used last: the others may grow old and go.
+    fn take(&self) -> Option<Connection> {
+        let mut state = self.lock();
+        while let Some(Idle { connection, since }) = state.idle.pop() {
+            if since.elapsed() < self.idle_timeout && !connection.sender.is_closed() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    fn keep(self: &Arc<Self>, connection: Connection, runtime: &Handle) {
+        let mut state = self.lock();
+        if state.idle.len() >= self.idle_max {
+            state.idle.remove(0);
+        }
+        state.idle.push(Idle { connection, since: Instant::now() });
+        if !std::mem::replace(&mut state.reaping, true) {
+            state.spawn(reap(Arc::downgrade(self), self.idle_timeout), runtime);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static, runtime: &Handle) {
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.spawn_on(task, runtime);
+    }
+}
+
+/// Closes connections that nobody uses; ends when none is left.
+async fn reap(pool: Weak<Shared>, idle_timeout: Duration) {
+    loop {
+        sleep(idle_timeout.max(Duration::from_millis(100))).await;
+        let Some(pool) = pool.upgrade() else { return };
+        let mut state = pool.lock();
+        state.idle.retain(|idle| idle.since.elapsed() < idle_timeout && !idle.connection.sender.is_closed());
+        if state.idle.is_empty() {
+            state.reaping = false;
+            return;
+        }
+    }
+}
+
+/// What an error of the HTTP library means: our own body broke off, or the service did.
+fn failure(error: &hyper::Error, target: &ServiceTarget) -> Failure {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(failure) = inner.downcast_ref::<Failure>() {
+            return failure.clone();
+        }
+        cause = inner.source();
+    }
+    let message = if error.is_user() {
+        // The body did not keep to its declared length.
+        return Failure::new(FailureKind::BadRequest, format!("the request could not be sent: {error}"));
+    } else if error.is_parse_too_large() {
+        format!("the service at {target} sent a response head that is too large")
+    } else if error.is_parse() {
+        format!("the service at {target} did not answer in HTTP/1.1 ({error})")
+    } else {
+        format!("the service at {target} closed the connection before it answered")
+    };
+    Failure::new(FailureKind::ServiceFailed, message)
+}
