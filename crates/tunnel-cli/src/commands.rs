@@ -19,7 +19,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
     let log: LogOptions = layered(&file, "log", &cli.global.log)?;
     logging::start(&cli.global, &log)?;
     match cli.command {
-        Command::Host(options) => host::run(layered(&file, "host", &options)?, output),
+        Command::Host(options) => host::run(&layered(&file, "host", &options)?, output),
         Command::Gateway(options) => gateway::run(layered(&file, "gateway", &options)?, output),
         Command::Demo(options) => demo::run(&options, output),
         Command::Id(options) => id::run(options, &file, output),

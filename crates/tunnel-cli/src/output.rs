@@ -19,11 +19,6 @@ impl Output {
         Self { json, quiet }
     }
 
-    /// Whether stdout is JSON.
-    pub(crate) const fn is_json(self) -> bool {
-        self.json
-    }
-
     /// Whether explanations are unwanted.
     pub(crate) const fn is_quiet(self) -> bool {
         self.quiet

@@ -1,5 +1,7 @@
 //! The peer of this process.
 
+use std::net::{IpAddr, SocketAddr};
+
 use p2p_provider::{
     P2PError, SecretKey,
     iroh::{IrohConfig, IrohP2P, Relays},
@@ -34,9 +36,20 @@ pub(crate) async fn bind(config: IrohConfig) -> Result<IrohP2P, CliError> {
     })
 }
 
-/// The settings of a peer on all interfaces.
-pub(crate) fn config(key: SecretKey, port: u16, relay: &[String]) -> Result<IrohConfig, CliError> {
-    Ok(IrohConfig::new(key).port(port).relays(relays(relay)?))
+/// The settings of a peer on one address, or on all.
+pub(crate) fn config(
+    key: SecretKey,
+    bind: Option<IpAddr>,
+    port: u16,
+    relay: &[String],
+) -> Result<IrohConfig, CliError> {
+    let mut config = IrohConfig::new(key).port(port).relays(relays(relay)?);
+    if let Some(address) = bind {
+        config.bind = vec![SocketAddr::new(address, port)];
+        // No router can forward a port to a loopback address.
+        config.port_mapping = !address.is_loopback();
+    }
+    Ok(config)
 }
 
 #[cfg(test)]

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::CliError;
+use crate::{
+    error::{CliError, Outcome},
+    output::Output,
+};
 
 /// How long leftover blocking work may hold up the end of the process.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
@@ -18,6 +22,20 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> 
     let result = runtime.block_on(future);
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     result
+}
+
+/// Lets `drain` finish, unless another signal says that nobody wants to wait. Dropping the future drops `drain`.
+pub(crate) async fn drain(signals: &mut Signals, output: Output, drain: impl Future<Output = ()>) -> Outcome {
+    output.note("Stopping: requests under way may finish. Ctrl-C again stops at once.");
+    output.json(&json!({ "event": "draining" }));
+    let outcome = tokio::select! {
+        biased;
+        () = signals.next() => Outcome::Aborted,
+        () = drain => Outcome::Done,
+    };
+    output.note(if outcome == Outcome::Done { "Stopped." } else { "Stopped at once." });
+    output.json(&json!({ "event": "stopped", "drained": outcome == Outcome::Done }));
+    outcome
 }
 
 /// Ctrl-C and SIGTERM.

@@ -1,6 +1,9 @@
 //! The options of `tunnel-p2p gateway`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -17,13 +20,13 @@ pub(crate) struct GatewayOptions {
     /// A file with the ticket, so that it shows neither in the process list nor in the shell's history
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_TICKET_FILE", value_name = "FILE")]
     pub(crate) ticket_file: Option<PathBuf>,
-    /// Where to offer HTTP; port 0 takes any free one [default: 127.0.0.1:17480]
+    /// Where to offer HTTP; port 0 takes any free one [default: 127.0.0.1:8017]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_LISTEN", value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<SocketAddr>,
     /// Which API to offer [default: moosicbox]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_PROFILE", value_enum)]
     pub(crate) profile: Option<ProfileOption>,
-    /// The client id that requests must carry [default: the one that the host announces]
+    /// The client id for requests that name none, and the only one accepted (profile moosicbox)
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_CLIENT_ID", value_name = "ID")]
     pub(crate) client_id: Option<String>,
     /// The token that clients must send; needed on any address but loopback
@@ -32,11 +35,11 @@ pub(crate) struct GatewayOptions {
     /// A file with the access token
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_ACCESS_TOKEN_FILE", value_name = "FILE")]
     pub(crate) access_token_file: Option<PathBuf>,
-    /// A further `Host` that requests may name; loopback names and the listening address always may
+    /// A host name by which apps may call the gateway, besides loopback names and the listening address
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_ALLOW_HOST", value_name = "HOST", value_delimiter = ',')]
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub(crate) allow_host: Vec<String>,
-    /// An origin whose pages may call the gateway from a browser (CORS)
+    /// An origin whose pages may call the gateway from a browser, besides loopback origins; `*` is any
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub(crate) allow_origin: Vec<String>,
@@ -50,6 +53,9 @@ pub(crate) struct GatewayOptions {
         default_missing_value = "true"
     )]
     pub(crate) no_tunnel_headers: Option<bool>,
+    /// The address of the network interface from which to reach the host [default: any]
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_BIND", value_name = "ADDRESS")]
+    pub(crate) bind: Option<IpAddr>,
     /// Relays, as for `host`; needed only to reach a host that is behind one [default: none]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_RELAY", value_name = "RELAY", value_delimiter = ',')]
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
@@ -60,6 +66,9 @@ pub(crate) struct GatewayOptions {
     /// How long a request may wait for its response head, e.g. 60s
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_HEAD_TIMEOUT", value_name = "TIME")]
     pub(crate) head_timeout: Option<Span>,
+    /// How long a body may stand still while somebody waits for it, e.g. 1h
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_BODY_IDLE_TIMEOUT", value_name = "TIME")]
+    pub(crate) body_idle_timeout: Option<Span>,
     /// How long requests under way may take to finish after Ctrl-C [default: 10s]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_DRAIN_TIMEOUT", value_name = "TIME")]
     pub(crate) drain_timeout: Option<Span>,

@@ -1,6 +1,6 @@
 //! The options of `tunnel-p2p host`.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ pub(crate) struct HostOptions {
     /// The UDP port, fixed so that tickets survive restarts; 0 takes any free one [default: 17420]
     #[arg(long, env = "TUNNEL_P2P_HOST_PORT", value_name = "PORT")]
     pub(crate) port: Option<u16>,
+    /// The address of the network interface to use [default: all]
+    #[arg(long, env = "TUNNEL_P2P_HOST_BIND", value_name = "ADDRESS")]
+    pub(crate) bind: Option<IpAddr>,
     /// Relays for when no direct path exists: `none`, `n0` (public, run by n0) or URLs of your own [default: none]
     #[arg(long, env = "TUNNEL_P2P_HOST_RELAY", value_name = "RELAY", value_delimiter = ',')]
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
@@ -39,6 +42,9 @@ pub(crate) struct HostOptions {
     /// How long the service may take to answer with a response head, e.g. 60s
     #[arg(long, env = "TUNNEL_P2P_HOST_HEAD_TIMEOUT", value_name = "TIME")]
     pub(crate) head_timeout: Option<Span>,
+    /// How long a body may stand still while somebody waits for it, e.g. 1h
+    #[arg(long, env = "TUNNEL_P2P_HOST_BODY_IDLE_TIMEOUT", value_name = "TIME")]
+    pub(crate) body_idle_timeout: Option<Span>,
     /// How long requests under way may take to finish after Ctrl-C [default: 10s]
     #[arg(long, env = "TUNNEL_P2P_HOST_DRAIN_TIMEOUT", value_name = "TIME")]
     pub(crate) drain_timeout: Option<Span>,

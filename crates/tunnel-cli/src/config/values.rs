@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, Serialize};
+use tunnel_edge::Profile;
 
 /// Which rules of HTTP the edges follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -12,6 +13,15 @@ pub(crate) enum ProfileOption {
     Moosicbox,
     /// Any other server: exact HTTP
     Plain,
+}
+
+impl From<ProfileOption> for Profile {
+    fn from(option: ProfileOption) -> Self {
+        match option {
+            ProfileOption::Moosicbox => Self::Moosicbox,
+            ProfileOption::Plain => Self::Plain,
+        }
+    }
 }
 
 /// Reads a list that may also be written as one string.

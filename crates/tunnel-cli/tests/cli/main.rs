@@ -1,0 +1,6 @@
+//! The real binary, run as a user runs it.
+
+mod config;
+mod starting;
+mod support;
+mod tunnel;
