@@ -50,8 +50,14 @@ proptest! {
             let back_body = back_body.as_bytes().unwrap();
             prop_assert_eq!(back_body.is_empty(), body.is_empty());
             if !body.is_empty() {
-                let json = |text: &[u8]| serde_json::from_slice::<Value>(text).unwrap();
-                prop_assert_eq!(json(back_body), json(body.as_bytes()));
+                // `serde_json` reads long fractions off by one bit, the standard library does not.
+                let back_body = std::str::from_utf8(back_body).unwrap();
+                if let (Ok(number), Ok(back_number)) = (body.parse::<f64>(), back_body.parse::<f64>()) {
+                    prop_assert_eq!(back_number.to_bits(), number.to_bits());
+                } else {
+                    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+                    prop_assert_eq!(json(back_body), json(&body));
+                }
             }
         }
     }

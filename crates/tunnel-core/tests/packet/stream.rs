@@ -212,6 +212,33 @@ fn waiting_packets_are_bounded_in_number_and_bytes() {
     assert_eq!(sequence.push(packet(4, false, "x")).unwrap_err().kind(), FailureKind::TooLarge);
 }
 
+#[test]
+fn repeated_packets_change_nothing_and_cost_nothing() {
+    let full = Bytes::from(vec![0; SEQUENCE_BYTES_MAX]);
+    let mut sequence = Sequence::new(7);
+    sequence.push(packet(1, false, "1")).unwrap();
+    assert_eq!(sequence.pop().unwrap().bytes, "1");
+    sequence.push(packet(3, false, "first")).unwrap();
+    for repeated in [0, 1, 3] {
+        sequence.push(packet(repeated, true, full.clone())).unwrap();
+    }
+    sequence.push(packet(2, false, "2")).unwrap();
+    assert_eq!(sequence.pop().unwrap().bytes, "2");
+    assert_eq!(sequence.pop().unwrap().bytes, "first");
+    assert!(!sequence.is_complete());
+}
+
+#[test]
+fn packets_that_have_left_no_longer_count() {
+    let half = Bytes::from(vec![0; SEQUENCE_BYTES_MAX / 2 + 1]);
+    let mut sequence = Sequence::new(7);
+    for id in (1..20).step_by(2) {
+        sequence.push(packet(id + 1, false, half.clone())).unwrap();
+        sequence.push(packet(id, false, "")).unwrap();
+        assert!(sequence.pop().is_some() && sequence.pop().is_some());
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_cut_is_joined_again_in_any_order(
