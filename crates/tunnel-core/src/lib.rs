@@ -11,7 +11,7 @@
 //! | [`Handler`] | the host side: answers requests |
 //! | [`Failure`], [`SendError`] | what went wrong, whose fault it is, and whether a retry is safe |
 //! | [`packet`] | the binary `TunnelResponse` packets of today's tunnel |
-//! | [`convert`] | requests in the tunnel's own form, turned into HTTP |
+//! | [`convert`] | requests in the tunnel's own form, turned into HTTP and back |
 //!
 //! # Rules that every implementation keeps
 //!
