@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, builder::BoolishValueParser};
 
 use crate::config::{GatewayOptions, HostOptions, LogOptions};
 
@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalOptions {
     /// Print JSON, one object per line, on stdout
-    #[arg(long, global = true, env = "TUNNEL_P2P_JSON")]
+    #[arg(long, global = true, env = "TUNNEL_P2P_JSON", value_parser = BoolishValueParser::new())]
     pub(crate) json: bool,
     /// Read options from this TOML file, tables [host], [gateway] and [log]; the keys are the flags without `--`
     #[arg(long, global = true, env = "TUNNEL_P2P_CONFIG", value_name = "FILE")]
@@ -60,7 +60,7 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DemoOptions {
     /// Keep everything running until Ctrl-C, to try it by hand
-    #[arg(long, env = "TUNNEL_P2P_DEMO_SERVE")]
+    #[arg(long, env = "TUNNEL_P2P_DEMO_SERVE", value_parser = BoolishValueParser::new())]
     pub(crate) serve: bool,
 }
 
@@ -85,7 +85,8 @@ Examples:
   tunnel-p2p gateway --ticket TICKET --listen 127.0.0.1:8080
   curl http://127.0.0.1:8080/
 
-`tunnel-p2p --help` explains configuration and exit codes; `tunnel-p2p COMMAND --help` the options of a command.";
+`tunnel-p2p --help` explains configuration and exit codes,
+`tunnel-p2p COMMAND --help` the options of a command.";
 
 const LONG_HELP: &str = "\
 Examples:
@@ -100,9 +101,10 @@ Examples:
     curl http://127.0.0.1:8080/
 
 Configuration:
-  Every option may be given as a flag, as an environment variable (TUNNEL_P2P_<COMMAND>_<OPTION>, as shown with each
-  option) or in the file of --config. A flag wins over the environment, the environment over the file, the file over
-  the default. Unknown keys in the file are errors.
+  Every option may be given as a flag, as an environment variable (shown with
+  each option, TUNNEL_P2P_<COMMAND>_<OPTION>) or in the file of --config.
+  A flag wins over the environment, the environment over the file, the file
+  over the default. Unknown keys in the file are errors.
 
     [host]
     service = \"http://127.0.0.1:8000\"
@@ -114,10 +116,11 @@ Configuration:
     filter = \"info\"
 
 Output:
-  Results go to stdout, explanations and logs to stderr. With --json, stdout has one JSON object per line.
+  Results go to stdout, explanations and logs to stderr.
+  With --json, stdout has one JSON object per line.
 
 Stopping:
-  Ctrl-C (or SIGTERM) lets requests under way finish; a second one stops at once.
+  Ctrl-C (or SIGTERM) lets requests under way finish; a second stops at once.
 
 Exit codes:
   0    done, or stopped by Ctrl-C and drained
@@ -135,18 +138,22 @@ Examples:
   A service behind a unix socket, on another UDP port:
     tunnel-p2p host --service unix:/run/app.sock --profile plain --port 17421
 
-The ticket is printed on stdout. It names this host and carries the secret that admits a gateway: treat it like a
-password. It survives restarts, as long as the state directory and the port stay the same.";
+The ticket is printed on stdout. It names this host and carries the secret that
+admits a gateway: treat it like a password. It survives restarts as long as the
+state directory, the port and this machine's addresses stay the same.";
 
 const GATEWAY_EXAMPLES: &str = "\
 Examples:
   tunnel-p2p gateway --ticket TICKET
-  tunnel-p2p gateway --ticket-file ~/ticket --listen 127.0.0.1:8080 --profile plain
-  curl -i http://127.0.0.1:8080/          the response says how it came: x-tunnel-transport, x-tunnel-path
+  tunnel-p2p gateway --ticket-file ~/ticket --listen 127.0.0.1:8080
 
-On any address but loopback the gateway wants an access token, which clients send as
-`authorization: Bearer TOKEN`:
-  tunnel-p2p gateway --ticket-file ~/ticket --listen 0.0.0.0:8080 --access-token-file ~/token --allow-host my.lan";
+The responses say how they came (x-tunnel-transport, x-tunnel-path):
+  curl -i http://127.0.0.1:8080/
+
+On any address but loopback the gateway wants an access token, which apps send
+as `x-tunnel-access-token: TOKEN` or `authorization: Bearer TOKEN`:
+  tunnel-p2p gateway --ticket-file ~/ticket --listen 0.0.0.0:8080 \\
+    --access-token-file ~/token";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:

@@ -12,9 +12,7 @@ mod values;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub(crate) use self::{
-    file::ConfigFile, gateway::GatewayOptions, host::HostOptions, time::Span, values::ProfileOption,
-};
+pub(crate) use self::{file::ConfigFile, gateway::GatewayOptions, host::HostOptions, time::set, values::ProfileOption};
 use crate::error::CliError;
 
 /// Options of the logs; table `[log]`.

@@ -11,7 +11,7 @@ use tunnel_edge::{Gateway, GatewayConfig, GatewayError};
 use tunnel_p2p::{Client, ClientConfig, ParseTicketError, Ticket};
 
 use crate::{
-    config::{GatewayOptions, Span},
+    config::{GatewayOptions, set},
     error::{CliError, Outcome},
     output::Output,
     p2p,
@@ -27,12 +27,10 @@ pub(super) fn run(options: GatewayOptions, output: Output) -> Result<Outcome, Cl
     // The host admits by ticket, so a gateway needs no lasting identity.
     let p2p = p2p::config(SecretKey::generate(), options.bind, 0, &options.relay)?;
     let mut client = ClientConfig::default();
-    if let Some(Span(time)) = options.connect_timeout {
-        client.connect_timeout = time;
-    }
-    if let Some(Span(time)) = options.head_timeout {
-        client.head_timeout = time;
-    }
+    client.client_id.clone_from(&options.client_id);
+    set(options.connect_timeout, &mut client.connect_timeout);
+    set(options.head_timeout, &mut client.head_timeout);
+    set(options.body_idle_timeout, &mut client.body_idle_timeout);
     let gateway = gateway_config(options)?;
     block_on(serve(ticket, p2p, client, gateway, output))
 }
@@ -74,13 +72,8 @@ fn gateway_config(options: GatewayOptions) -> Result<GatewayConfig, CliError> {
     config.allow_hosts = options.allow_host;
     config.allow_origins = options.allow_origin;
     config.tunnel_headers = !options.no_tunnel_headers.unwrap_or_default();
-    for (option, field) in
-        [(options.drain_timeout, &mut config.drain_timeout), (options.body_idle_timeout, &mut config.body_idle_timeout)]
-    {
-        if let Some(Span(time)) = option {
-            *field = time;
-        }
-    }
+    set(options.drain_timeout, &mut config.drain_timeout);
+    set(options.body_idle_timeout, &mut config.body_idle_timeout);
     Ok(config)
 }
 

@@ -12,7 +12,7 @@ use tunnel_edge::{LocalService, ServiceConfig, ServiceTarget};
 use tunnel_p2p::{Host, HostConfig, TicketSecret};
 
 use crate::{
-    config::{HostOptions, Span},
+    config::{HostOptions, set},
     error::{CliError, Outcome},
     output::Output,
     p2p,
@@ -28,7 +28,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs a host until it is told to stop.
 pub(super) fn run(options: &HostOptions, output: Output) -> Result<Outcome, CliError> {
-    let drain_timeout = options.drain_timeout.map_or(DRAIN_TIMEOUT, |Span(time)| time);
+    let mut drain_timeout = DRAIN_TIMEOUT;
+    set(options.drain_timeout, &mut drain_timeout);
     let service = service(options)?;
     let state = StateDir::new(options.state_dir.clone())?;
     let p2p = p2p::config(state.key_or_create()?, options.bind, options.port.unwrap_or(PORT), &options.relay)?;
@@ -43,21 +44,16 @@ fn service(options: &HostOptions) -> Result<LocalService, CliError> {
         text.parse().map_err(|error| CliError::usage("--service is not usable").because(anyhow::Error::new(error)))?;
     let mut config = ServiceConfig::new(target);
     config.profile = options.profile.unwrap_or_default().into();
-    for (option, field) in [
-        (options.connect_timeout, &mut config.connect_timeout),
-        (options.head_timeout, &mut config.head_timeout),
-        (options.body_idle_timeout, &mut config.body_idle_timeout),
-    ] {
-        if let Some(Span(time)) = option {
-            *field = time;
-        }
-    }
+    set(options.connect_timeout, &mut config.connect_timeout);
+    set(options.head_timeout, &mut config.head_timeout);
+    set(options.body_idle_timeout, &mut config.body_idle_timeout);
     LocalService::new(config).map_err(|error| CliError::usage("the options of the service do not fit").because(error))
 }
 
 fn host_config(options: &HostOptions, state: &StateDir) -> Result<HostConfig, CliError> {
     let mut config = HostConfig::new(TicketSecret::from(state.secret_or_create()?));
     config.client_id.clone_from(&options.client_id);
+    set(options.body_idle_timeout, &mut config.body_idle_timeout);
     if let Some(max_requests) = options.max_requests {
         config.max_requests = max_requests;
     }

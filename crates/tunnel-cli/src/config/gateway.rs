@@ -5,10 +5,10 @@ use std::{
     path::PathBuf,
 };
 
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 use serde::{Deserialize, Serialize};
 
-use super::{ProfileOption, Span, values::one_or_many};
+use super::{ProfileOption, time::Span, values::one_or_many};
 
 /// Options of `tunnel-p2p gateway`; table `[gateway]`.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
@@ -50,7 +50,8 @@ pub(crate) struct GatewayOptions {
         value_name = "BOOL",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "true"
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
     )]
     pub(crate) no_tunnel_headers: Option<bool>,
     /// The address of the network interface from which to reach the host [default: any]
@@ -60,13 +61,13 @@ pub(crate) struct GatewayOptions {
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_RELAY", value_name = "RELAY", value_delimiter = ',')]
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub(crate) relay: Vec<String>,
-    /// How long one attempt to connect to the host may take, e.g. 10s
+    /// How long one attempt to connect to the host may take [default: 5s]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_CONNECT_TIMEOUT", value_name = "TIME")]
     pub(crate) connect_timeout: Option<Span>,
-    /// How long a request may wait for its response head, e.g. 60s
+    /// How long a request may wait for its response head; keep it above that of the host [default: 75s]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_HEAD_TIMEOUT", value_name = "TIME")]
     pub(crate) head_timeout: Option<Span>,
-    /// How long a body may stand still while somebody waits for it, e.g. 1h
+    /// How long a body may stand still while somebody waits for it [default: 1h]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_BODY_IDLE_TIMEOUT", value_name = "TIME")]
     pub(crate) body_idle_timeout: Option<Span>,
     /// How long requests under way may take to finish after Ctrl-C [default: 10s]

@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{ProfileOption, Span, values::one_or_many};
+use super::{ProfileOption, time::Span, values::one_or_many};
 
 /// Options of `tunnel-p2p host`; table `[host]`.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
@@ -33,16 +33,16 @@ pub(crate) struct HostOptions {
     #[arg(long, env = "TUNNEL_P2P_HOST_RELAY", value_name = "RELAY", value_delimiter = ',')]
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub(crate) relay: Vec<String>,
-    /// How many requests may be under way at once, over all peers
+    /// How many requests each gateway may have under way at once; further ones wait [default: 1024]
     #[arg(long, env = "TUNNEL_P2P_HOST_MAX_REQUESTS", value_name = "NUMBER")]
     pub(crate) max_requests: Option<u32>,
-    /// How long the service may take to accept a connection, e.g. 5s
+    /// How long the service may take to accept a connection [default: 5s]
     #[arg(long, env = "TUNNEL_P2P_HOST_CONNECT_TIMEOUT", value_name = "TIME")]
     pub(crate) connect_timeout: Option<Span>,
-    /// How long the service may take to answer with a response head, e.g. 60s
+    /// How long the service may take to answer with a response head [default: 1m]
     #[arg(long, env = "TUNNEL_P2P_HOST_HEAD_TIMEOUT", value_name = "TIME")]
     pub(crate) head_timeout: Option<Span>,
-    /// How long a body may stand still while somebody waits for it, e.g. 1h
+    /// How long a body may stand still while somebody waits for it [default: 1h]
     #[arg(long, env = "TUNNEL_P2P_HOST_BODY_IDLE_TIMEOUT", value_name = "TIME")]
     pub(crate) body_idle_timeout: Option<Span>,
     /// How long requests under way may take to finish after Ctrl-C [default: 10s]

@@ -9,6 +9,13 @@ use serde::{Deserialize, Serialize};
 #[serde(into = "String", try_from = "String")]
 pub(crate) struct Span(pub(crate) Duration);
 
+/// Sets a time, if the option is given.
+pub(crate) const fn set(option: Option<Span>, field: &mut Duration) {
+    if let Some(Span(time)) = option {
+        *field = time;
+    }
+}
+
 const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 
 impl FromStr for Span {

@@ -64,7 +64,12 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it.
     pub(crate) fn start(home: &Path, args: &[&str]) -> Self {
-        let mut child = command(home, args).arg("--json").stdout(Stdio::piped()).spawn().expect("the binary runs");
+        let mut child = command(home, args)
+            .arg("--json")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
         let stdout = child.stdout.take().expect("stdout is a pipe");
         let (sender, lines) = sync_channel(LINES);
         thread::spawn(move || {
