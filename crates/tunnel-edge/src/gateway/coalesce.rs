@@ -23,12 +23,14 @@ pin_project! {
         // What was found behind the pieces that were merged.
         next: Option<Result<Frame<Bytes>, Failure>>,
         ended: bool,
+        // An error that is told at the next poll.
+        failure: Option<Failure>,
     }
 }
 
 impl<B> Coalesce<B> {
     pub(super) const fn new(inner: B) -> Self {
-        Self { inner, next: None, ended: false }
+        Self { inner, next: None, ended: false, failure: None }
     }
 }
 
@@ -38,22 +40,34 @@ impl<B: Body<Data = Bytes, Error = Failure>> Body for Coalesce<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let mut this = self.project();
-        if let Some(next) = this.next.take() {
-            return Poll::Ready(Some(next));
+        if let Some(failure) = this.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
         }
-        if *this.ended {
-            return Poll::Ready(None);
-        }
-        let first = match ready!(this.inner.as_mut().poll_frame(cx)) {
+        let first = match this.next.take() {
+            Some(next) => Some(next),
+            None if *this.ended => None,
+            None => ready!(this.inner.as_mut().poll_frame(cx)),
+        };
+        let first = match first {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) if data.len() < PIECE_BYTES_MAX => data,
                 Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                 Err(frame) => return Poll::Ready(Some(Ok(frame))),
             },
-            other => return Poll::Ready(other),
+            Some(Err(failure)) => {
+                // The HTTP library throws away what it has not flushed when a body fails, and flushes when one pauses.
+                *this.failure = Some(failure);
+                *this.ended = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            None => {
+                *this.ended = true;
+                return Poll::Ready(None);
+            }
         };
         let mut merged: Option<BytesMut> = None;
-        while !this.inner.is_end_stream() {
+        while !*this.ended && !this.inner.is_end_stream() {
             let Poll::Ready(frame) = this.inner.as_mut().poll_frame(cx) else { break };
             let Some(frame) = frame else {
                 *this.ended = true;
@@ -73,7 +87,10 @@ impl<B: Body<Data = Bytes, Error = Failure>> Body for Coalesce<B> {
                 }
                 Ok(Ok(data)) => *this.next = Some(Ok(Frame::data(data))),
                 Ok(Err(frame)) => *this.next = Some(Ok(frame)),
-                Err(failure) => *this.next = Some(Err(failure)),
+                Err(failure) => {
+                    *this.next = Some(Err(failure));
+                    *this.ended = true;
+                }
             }
             break;
         }
@@ -81,7 +98,7 @@ impl<B: Body<Data = Bytes, Error = Failure>> Body for Coalesce<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.next.is_none() && (self.ended || self.inner.is_end_stream())
+        self.next.is_none() && self.failure.is_none() && (self.ended || self.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -97,8 +114,8 @@ mod tests {
 
     use super::*;
 
-    async fn frames(pieces: Vec<Result<Frame<Bytes>, Failure>>) -> Vec<Result<usize, FailureKind>> {
-        let mut body = Coalesce::new(StreamBody::new(stream::iter(pieces)));
+    async fn frames(pieces: Vec<Frame<Bytes>>, last: Option<Failure>) -> Vec<Result<usize, FailureKind>> {
+        let mut body = Coalesce::new(StreamBody::new(stream::iter(pieces.into_iter().map(Ok).chain(last.map(Err)))));
         let mut seen = Vec::new();
         while let Some(frame) = body.frame().await {
             seen.push(match frame {
@@ -110,28 +127,28 @@ mod tests {
         seen
     }
 
-    fn piece(length: usize) -> Result<Frame<Bytes>, Failure> {
-        Ok(Frame::data(Bytes::from(vec![7; length])))
+    fn piece(length: usize) -> Frame<Bytes> {
+        Frame::data(Bytes::from(vec![7; length]))
     }
 
     #[tokio::test]
     async fn merges_what_is_ready_and_keeps_the_order() {
-        let trailers = Ok(Frame::trailers(http::HeaderMap::new()));
-        assert_eq!(frames(vec![piece(1), piece(2), trailers]).await, [Ok(3), Ok(usize::MAX)]);
+        let trailers = Frame::trailers(http::HeaderMap::new());
+        assert_eq!(frames(vec![piece(1), piece(2), trailers], None).await, [Ok(3), Ok(usize::MAX)]);
         let large = 20_000;
-        assert_eq!(frames(vec![piece(1), piece(large), piece(2)]).await, [Ok(1), Ok(large), Ok(2)]);
-        assert_eq!(frames((0..8).map(|_| piece(10_000)).collect()).await, [Ok(60_000), Ok(20_000)]);
+        assert_eq!(frames(vec![piece(1), piece(large), piece(2)], None).await, [Ok(1), Ok(large), Ok(2)]);
+        assert_eq!(frames((0..8).map(|_| piece(10_000)).collect(), None).await, [Ok(60_000), Ok(20_000)]);
     }
 
     #[tokio::test]
     async fn an_error_stays_behind_the_data() {
-        let cut = Err(Failure::new(FailureKind::ConnectionLost, "cut"));
-        assert_eq!(frames(vec![piece(1), cut]).await, [Ok(1), Err(FailureKind::ConnectionLost)]);
+        let cut = Failure::new(FailureKind::ConnectionLost, "cut");
+        assert_eq!(frames(vec![piece(1)], Some(cut)).await, [Ok(1), Err(FailureKind::ConnectionLost)]);
     }
 
     #[tokio::test]
     async fn a_ready_piece_does_not_wait_for_the_next() {
-        let pieces = stream::iter([piece(1)]).chain(stream::pending());
+        let pieces = stream::iter([Ok(piece(1))]).chain(stream::pending());
         let mut body = Coalesce::new(StreamBody::new(pieces));
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 1);
     }

@@ -8,7 +8,6 @@ use crate::Profile;
 
 /// The settings of a [`Gateway`](super::Gateway).
 #[derive(Clone)]
-#[non_exhaustive]
 pub struct GatewayConfig {
     /// Where to listen. Any address but loopback needs an access token. Default: `127.0.0.1:8017`.
     pub listen: SocketAddr,

@@ -7,7 +7,6 @@ use crate::Profile;
 
 /// The settings of a [`LocalService`](super::LocalService); start from [`ServiceConfig::new`].
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct ServiceConfig {
     /// Where the service listens.
     pub target: ServiceTarget,
