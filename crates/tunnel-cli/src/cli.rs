@@ -127,7 +127,7 @@ Exit codes:
   1    something failed, or the demo found a difference
   2    the command line or the configuration is wrong
   3    could not start: a port is in use, a key is unreadable
-  130  stopped at once by a second Ctrl-C";
+  130  stopped at once: by a second Ctrl-C, or while the demo's checks ran";
 
 const HOST_EXAMPLES: &str = "\
 Examples:

@@ -7,7 +7,7 @@ use std::{fmt, process::ExitCode};
 pub(crate) enum Outcome {
     /// Done, or stopped and drained.
     Done,
-    /// Stopped at once by a second Ctrl-C.
+    /// Stopped at once, with work under way.
     Aborted,
 }
 

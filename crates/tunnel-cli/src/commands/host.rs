@@ -26,6 +26,9 @@ const PORT: u16 = 17_420;
 /// How long requests may take to finish after Ctrl-C: longer than most, shorter than a service manager's patience.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The widest picture of a ticket, in columns of a terminal.
+const QR_COLUMNS_MAX: usize = 80;
+
 /// Runs a host until it is told to stop.
 pub(super) fn run(options: &HostOptions, output: Output) -> Result<Outcome, CliError> {
     let mut drain_timeout = DRAIN_TIMEOUT;
@@ -96,8 +99,11 @@ fn announce(host: &Host<IrohP2P>, provider: &IrohP2P, target: &str, direct_only:
         "service": target,
     }));
     output.text(&ticket);
-    if std::io::stdout().is_terminal() && !output.is_quiet() {
-        output.text(qr_code(&ticket).unwrap_or_default());
+    if std::io::stdout().is_terminal()
+        && !output.is_quiet()
+        && let Some(picture) = qr_code(&ticket)
+    {
+        output.text(picture);
     }
     output.note(format!("Offering {target} as peer {}.", address.id));
     for address in &address.direct {
@@ -113,9 +119,23 @@ fn announce(host: &Host<IrohP2P>, provider: &IrohP2P, target: &str, direct_only:
     output.note("  tunnel-p2p gateway --ticket TICKET");
 }
 
+/// The ticket as a picture for a phone's camera; nothing if it would not fit a terminal.
 fn qr_code(ticket: &str) -> Option<String> {
     // Tickets may be read in either case, and capitals need fewer modules (ISO/IEC 18004, alphanumeric mode).
     let code = QrCode::with_error_correction_level(ticket.to_ascii_uppercase(), EcLevel::L).ok()?;
     // Terminals are mostly dark: light modules are drawn, dark ones are left.
-    Some(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
+    let picture = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+    (picture.lines().next()?.chars().count() <= QR_COLUMNS_MAX).then_some(picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_with_a_few_addresses_fits_a_terminal_as_a_picture() {
+        let picture = qr_code(&format!("tp2p1{}", "a2".repeat(100))).expect("it fits");
+        assert!(picture.lines().count() < 40, "{picture}");
+        assert_eq!(qr_code(&"a".repeat(4000)), None);
+    }
 }

@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use futures::{future::try_join_all, stream};
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use serde_json::Value;
@@ -35,7 +35,7 @@ const FILES: [(&str, u64); 7] = [
 ];
 
 /// How many checks [`run`] makes.
-pub(super) const COUNT: u64 = FILES.len() as u64 + 16;
+pub(super) const COUNT: u64 = FILES.len() as u64 + 17;
 
 /// How many downloads run at once in the parallel check.
 const PARALLEL: usize = 8;
@@ -57,6 +57,7 @@ pub(super) async fn run(client: Client, report: &mut Report) {
     files(client, report).await;
     report.check("PROPFIND /api/echo//%2e?a=1&a=2", async |seen| echo(client, seen).await).await;
     report.check("POST /upload 10 MiB", async |seen| upload(client, seen).await).await;
+    report.check("POST /upload with trailers", async |seen| trailers(client, seen).await).await;
     report.check("GET /sse", async |seen| events(client, seen).await).await;
     report.check("WS /ws text, binary, close", async |seen| web_socket(client, seen).await).await;
     report.check("WS /ws closed by the service", async |seen| web_socket_closed(client, seen).await).await;
@@ -163,6 +164,17 @@ async fn upload(client: Client, seen: &mut Seen) -> Result<()> {
     let received: Value = serde_json::from_slice(&answer.bytes().await?)?;
     seen.bytes(content.length());
     same("SHA-256", received["sha256"].as_str().unwrap_or_default(), &content.sha256(0..content.length()))
+}
+
+async fn trailers(client: Client, seen: &mut Seen) -> Result<()> {
+    let trailers = HeaderMap::from_iter([(HeaderName::from_static("x-sum"), HeaderValue::from_static("42"))]);
+    let frames = [Ok::<_, io::Error>(Frame::data(Bytes::from_static(b"content"))), Ok(Frame::trailers(trailers))];
+    let body = StreamBody::new(stream::iter(frames)).boxed_unsync();
+    let request = Request::post("/upload").header(header::TRAILER, "x-sum").body(body)?;
+    let mut answer = expect(client.send(request).await?, StatusCode::OK, seen)?;
+    let received: Value = serde_json::from_slice(&answer.bytes().await?)?;
+    same("length", &received["bytes"].to_string(), "7")?;
+    same("trailers", &received["trailers"].to_string(), r#"[["x-sum","42"]]"#)
 }
 
 async fn events(client: Client, seen: &mut Seen) -> Result<()> {
