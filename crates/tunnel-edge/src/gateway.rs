@@ -109,6 +109,7 @@ async fn accept(
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    stream.set_nodelay(true)?;
+    // Fails only for an app that has left again.
+    let _ = stream.set_nodelay(true);
     Ok((stream, peer, permit))
 }

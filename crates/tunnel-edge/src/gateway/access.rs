@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts, uri::Authority};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts, uri::Authority};
 use subtle::ConstantTimeEq;
 use tunnel_core::{Failure, FailureKind, Response};
 
@@ -127,7 +127,21 @@ pub(super) fn normalise(parts: &mut Parts) -> Result<(), Box<Response>> {
     if parts.version == http::Version::HTTP_11 && !parts.headers.contains_key(header::HOST) {
         return Err(Box::new(refusal::text(StatusCode::BAD_REQUEST, "The Host header is missing.\n")));
     }
+    if parts.version == http::Version::HTTP_2 {
+        join_cookies(&mut parts.headers);
+    }
     Ok(())
+}
+
+/// HTTP/2 may send cookies one by one; what goes on as HTTP/1.1 has them in one line (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let cookies: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
 }
 
 fn bad_target() -> Box<Response> {
@@ -228,6 +242,14 @@ mod tests {
         assert!(rules.check_token(&mut parts).is_ok());
         assert_eq!(parts.uri, "/?signature=theirs");
         assert_eq!(parts.headers["authorization"], "Bearer theirs");
+    }
+
+    #[test]
+    fn cookies_of_http2_are_joined() {
+        let mut parts = parts("http://localhost/", &[("cookie", "a=1"), ("cookie", "b=2")]);
+        parts.version = http::Version::HTTP_2;
+        assert!(normalise(&mut parts).is_ok());
+        assert_eq!(parts.headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2"]);
     }
 
     #[test]

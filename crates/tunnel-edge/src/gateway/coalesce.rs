@@ -12,6 +12,8 @@ use tunnel_core::Failure;
 
 /// Merging ends here: one write of this size is as good as a larger one.
 const MERGED_BYTES_MAX: usize = 64 * 1024;
+/// Allocated when there is something to merge; it grows by doubling.
+const MERGED_BYTES_MIN: usize = 8 * 1024;
 /// A piece of this size is passed on as it is: copying costs more than a further write saves.
 const PIECE_BYTES_MAX: usize = 16 * 1024;
 
@@ -78,7 +80,7 @@ impl<B: Body<Data = Bytes, Error = Failure>> Body for Coalesce<B> {
                 Ok(Ok(data)) if data.len() < PIECE_BYTES_MAX && length + data.len() <= MERGED_BYTES_MAX => {
                     merged
                         .get_or_insert_with(|| {
-                            let mut merged = BytesMut::with_capacity(MERGED_BYTES_MAX);
+                            let mut merged = BytesMut::with_capacity((first.len() + data.len()).max(MERGED_BYTES_MIN));
                             merged.extend_from_slice(&first);
                             merged
                         })

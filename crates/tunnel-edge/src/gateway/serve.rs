@@ -65,11 +65,13 @@ async fn respond(
     // The HTTP library answers 100 (Continue) when the transport asks for the body.
     parts.headers.remove(header::EXPECT);
     let request = Request::http(id, parts, request_body(shared, incoming));
-    shared
-        .transport
-        .send(request)
-        .await
-        .map_err(|error| Box::new(refusal::failure(error.failure(), config.tunnel_headers)))
+    let failed = |failure: &Failure| Box::new(refusal::failure(failure, config.tunnel_headers));
+    let response = shared.transport.send(request).await.map_err(|error| failed(error.failure()))?;
+    if response.status.is_informational() {
+        let message = format!("the host answered with {}, which ends no request", response.status);
+        return Err(failed(&Failure::new(FailureKind::Protocol, message)));
+    }
+    Ok(response)
 }
 
 fn request_body(shared: &Shared, incoming: Incoming) -> Body {

@@ -10,7 +10,8 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::task::AbortOnDropHandle;
-use tunnel_edge::Profile;
+use tunnel_core::{Handler, Request, moosicbox_tunnel::TunnelRequest};
+use tunnel_edge::{LocalService, Profile, ServiceConfig};
 
 use crate::support::{PATIENCE, Service, Tunnel, body, field, read_head, read_to_end, read_until, text};
 
@@ -323,4 +324,22 @@ async fn moosicbox_requests_say_who_asked_and_hide_the_tunnel() {
     assert_eq!(field(seen, "user-agent"), Some("MOOSICBOX_TUNNEL"));
     assert_eq!(field(seen, "x-forwarded-user-agent"), Some("app"));
     assert_eq!(field(seen, "authorization"), None);
+}
+
+#[tokio::test]
+async fn a_request_in_the_tunnels_form_reaches_the_service_as_http() {
+    let service = Service::echoing().await;
+    let local = LocalService::new(ServiceConfig::new(service.target().parse().unwrap())).unwrap();
+    let request = serde_json::from_str(
+        r#"{"type":"HTTP","request_id":7,"method":"POST","path":"a/b","query":{"clientId":"c","x":"1 2"},
+            "payload":{"k":1},"headers":{"accept":"*/*"},"encoding":"BINARY","profile":"main"}"#,
+    )
+    .unwrap();
+    let TunnelRequest::Http(request) = request else { panic!("not HTTP") };
+    let response = local.http(Request::tunnel(request)).await.unwrap();
+    let seen = text(&response.body.collect().await.unwrap().to_bytes());
+    assert!(seen.starts_with("POST /a/b?x=1"), "{seen}");
+    assert!(seen.ends_with("\r\n\r\n{\"k\":1}"), "{seen}");
+    assert_eq!(field(&seen, "moosicbox-profile"), Some("main"));
+    assert_eq!(field(&seen, "user-agent"), Some("MOOSICBOX_TUNNEL"));
 }
