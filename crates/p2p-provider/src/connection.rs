@@ -53,6 +53,11 @@ pub trait P2PConnection: Clone + Send + Sync + 'static {
     /// The path that packets take at this moment.
     fn path(&self) -> Path;
 
+    /// As [`path`](Self::path), without its details. Cheap enough for every request.
+    fn path_kind(&self) -> PathKind {
+        self.path().kind
+    }
+
     /// The path, each time that it may have changed. The stream ends with the connection and does not keep it open.
     fn path_changes(&self) -> impl Stream<Item = Path> + Send + Unpin + 'static;
 

@@ -34,9 +34,8 @@
 //! let client = IrohP2P::bind(IrohConfig::loopback(SecretKey::generate())).await?;
 //!
 //! let mut listener = server.listen(&[PROTOCOL]).await?;
-//! let address = server.local_addr();
-//! let (dialled, accepted) =
-//!     tokio::join!(client.connect(&address, &ConnectionConfig::new(PROTOCOL)), listener.accept());
+//! let (address, config) = (server.local_addr(), ConnectionConfig::new(PROTOCOL));
+//! let (dialled, accepted) = tokio::join!(client.connect(&address, &config), listener.accept());
 //! let (dialled, accepted) = (dialled?, accepted.ok_or("listener closed")?);
 //!
 //! let mut to_server = dialled.messages();

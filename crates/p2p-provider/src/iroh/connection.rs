@@ -9,7 +9,7 @@ use super::{
     path::{self, PathChanges},
     stream::{IrohRecvStream, IrohSendStream},
 };
-use crate::{CloseReason, ConnectionLimits, P2PConnection, Path, PeerId, PeerInfo};
+use crate::{CloseReason, ConnectionLimits, P2PConnection, Path, PathKind, PeerId, PeerInfo};
 
 /// A connection to another Iroh peer.
 #[derive(Clone, Debug)]
@@ -59,6 +59,10 @@ impl P2PConnection for IrohConnection {
 
     fn path(&self) -> Path {
         path::current(&self.0.connection)
+    }
+
+    fn path_kind(&self) -> PathKind {
+        path::kind(&self.0.connection)
     }
 
     fn path_changes(&self) -> impl Stream<Item = Path> + Send + Unpin + 'static {

@@ -19,19 +19,28 @@ pub(super) fn current(connection: &Connection) -> Path {
     let Some(path) = paths.iter().find(iroh::endpoint::Path::is_selected) else {
         return Path { kind: PathKind::Unknown, remote: None, rtt: None };
     };
-    let kind = if path.is_ip() {
-        PathKind::Direct
-    } else if path.is_relay() {
-        PathKind::Relayed
-    } else {
-        PathKind::Unknown
-    };
     let remote = match path.remote_addr() {
         TransportAddr::Ip(address) => Some(address.to_string()),
         TransportAddr::Relay(url) => Some(url.to_string()),
         _ => None,
     };
-    Path { kind, remote, rtt: Some(path.rtt()) }
+    Path { kind: kind_of(&path), remote, rtt: Some(path.rtt()) }
+}
+
+/// The kind of the selected path.
+pub(super) fn kind(connection: &Connection) -> PathKind {
+    let paths = connection.paths();
+    paths.iter().find(iroh::endpoint::Path::is_selected).map_or(PathKind::Unknown, |path| kind_of(&path))
+}
+
+fn kind_of(path: &iroh::endpoint::Path<'_>) -> PathKind {
+    if path.is_ip() {
+        PathKind::Direct
+    } else if path.is_relay() {
+        PathKind::Relayed
+    } else {
+        PathKind::Unknown
+    }
 }
 
 /// The path after each event. Events only wake it: what it yields is always read afresh, so a missed event costs

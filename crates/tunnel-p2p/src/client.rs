@@ -1,0 +1,139 @@
+//! The client: sends requests to one host over a connection that is kept up.
+
+mod exchange;
+mod link;
+mod supervisor;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use p2p_provider::P2PProvider;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+use tunnel_core::{Failure, FailureKind, Health, Request, Response, SendError, Transport, WsOpen, WsUpgrade};
+
+use self::{
+    link::Link,
+    supervisor::{LinkState, Supervisor},
+};
+use crate::{ClientConfig, Ticket, task};
+
+/// Sends requests to the host of one [`Ticket`]. Clones share the connection; the last one to go closes it.
+#[derive(Clone)]
+pub struct Client<P: P2PProvider> {
+    shared: Arc<Shared<P>>,
+    _supervisor: Arc<AbortOnDropHandle<()>>,
+}
+
+/// What the client and the task that keeps it connected both know.
+pub(crate) struct Shared<P: P2PProvider> {
+    provider: P,
+    ticket: Ticket,
+    config: Arc<ClientConfig>,
+    state: watch::Sender<LinkState<P::Connection>>,
+    /// Somebody wants a connection now.
+    wanted: tokio::sync::Notify,
+}
+
+impl<P: P2PProvider> Client<P> {
+    /// Starts to connect, in the background, on the current tokio runtime.
+    #[must_use]
+    pub fn start(provider: P, ticket: Ticket, config: ClientConfig) -> Self {
+        let shared = Arc::new(Shared {
+            provider,
+            ticket,
+            config: Arc::new(config),
+            state: watch::Sender::new(LinkState::Connecting),
+            wanted: tokio::sync::Notify::new(),
+        });
+        let supervisor = task::spawn(Supervisor::new(Arc::clone(&shared)).run());
+        Self { shared, _supervisor: Arc::new(supervisor) }
+    }
+
+    /// Waits until the host has authorized this client, or until an attempt has failed. Cancel safe.
+    pub async fn connected(&self) -> Result<(), Failure> {
+        let mut state = self.shared.state.subscribe();
+        loop {
+            match &*state.borrow_and_update() {
+                LinkState::Up(link) if link.client_id().is_some() => return Ok(()),
+                LinkState::Up(_) | LinkState::Connecting => {}
+                LinkState::Down(failure) => return Err(failure.clone()),
+                LinkState::Closed => return Err(closed()),
+            }
+            if state.changed().await.is_err() {
+                return Err(closed());
+            }
+        }
+    }
+
+    /// Resolves each time that [`Transport::health`] may have changed; `false` once the client is closed. Cancel safe.
+    pub async fn health_changed(&self) -> bool {
+        let mut state = self.shared.state.subscribe();
+        state.borrow_and_update();
+        state.changed().await.is_ok() && !matches!(*state.borrow(), LinkState::Closed)
+    }
+
+    /// Closes the connection. Requests under way fail; later ones fail at once. Idempotent.
+    pub fn close(&self) {
+        let old = self.shared.state.send_replace(LinkState::Closed);
+        if let LinkState::Up(link) = old {
+            link.session.close(FailureKind::Aborted, "client closed");
+        }
+    }
+
+    /// The connection, if there is one, or if one comes up before the attempt under way fails.
+    async fn link(&self) -> Result<Arc<Link<P::Connection>>, Failure> {
+        if let LinkState::Up(link) = &*self.shared.state.borrow()
+            && link.is_open()
+        {
+            return Ok(Arc::clone(link));
+        }
+        let mut state = self.shared.state.subscribe();
+        loop {
+            match &*state.borrow_and_update() {
+                LinkState::Up(link) if link.is_open() => return Ok(Arc::clone(link)),
+                LinkState::Up(_) | LinkState::Connecting => {}
+                LinkState::Down(failure) => {
+                    self.shared.wanted.notify_one();
+                    return Err(failure.clone());
+                }
+                LinkState::Closed => return Err(closed()),
+            }
+            // Bounded: every attempt ends within `connect_timeout` and then changes the state.
+            if state.changed().await.is_err() {
+                return Err(closed());
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<P: P2PProvider> Transport for Client<P> {
+    async fn send(&self, request: Request) -> Result<Response, SendError> {
+        match self.link().await {
+            Ok(link) => exchange::send(&link, &self.shared.config, request).await,
+            Err(failure) => Err(SendError::undelivered(failure, request)),
+        }
+    }
+
+    async fn open_ws(&self, open: WsOpen) -> Result<WsUpgrade, Failure> {
+        let link = self.link().await?;
+        exchange::open_ws(&link, &self.shared.config, open).await
+    }
+
+    fn health(&self) -> Health {
+        match &*self.shared.state.borrow() {
+            LinkState::Up(link) if link.is_open() => match link.client_id() {
+                Some(client_id) => Health::Healthy { path: link.session.path(), client_id: client_id.clone() },
+                None => Health::Probing,
+            },
+            LinkState::Up(_) | LinkState::Connecting => Health::Probing,
+            LinkState::Down(failure) => Health::Down(failure.clone()),
+            LinkState::Closed => Health::Down(closed()),
+        }
+    }
+}
+
+fn closed() -> Failure {
+    Failure::new(FailureKind::ShuttingDown, "this client is closed")
+}

@@ -1,0 +1,230 @@
+//! Keeps the client connected: one loop, one state.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use p2p_provider::{ConnectionConfig, P2PConnection, P2PProvider};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tunnel_core::{Failure, FailureKind};
+
+use super::{Shared, link::Link};
+use crate::{
+    config::{SOFTWARE, bulk_limits, client_main_limits},
+    control::{Control, ControlEvent},
+    failure,
+    session::{Channel, Session},
+    wire::{
+        ALPN, MINOR,
+        control::{Hello, Role},
+    },
+};
+
+/// Where the client stands with its host.
+pub(crate) enum LinkState<C: P2PConnection> {
+    /// The first attempt, or the first one after a loss, is under way. Requests wait for it.
+    Connecting,
+    /// Connected. Requests may be sent, even before the host has said that we are authorized.
+    Up(Arc<Link<C>>),
+    /// The last attempt failed, for this reason. Requests fail at once.
+    Down(Failure),
+    /// The client is closed.
+    Closed,
+}
+
+pub(super) struct Supervisor<P: P2PProvider> {
+    shared: Arc<Shared<P>>,
+    random: fastrand::Rng,
+    /// Links whose host is shutting down, until their last request has ended.
+    retired: JoinSet<()>,
+}
+
+impl<P: P2PProvider> Supervisor<P> {
+    pub(super) fn new(shared: Arc<Shared<P>>) -> Self {
+        let random = shared.config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        Self { shared, random, retired: JoinSet::new() }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut pause = self.shared.config.retry_min;
+        loop {
+            let failure = match self.connect().await {
+                Ok((link, control, session)) => {
+                    if !self.publish(LinkState::Up(Arc::clone(&link))) {
+                        return link.session.close(FailureKind::Aborted, "client closed");
+                    }
+                    let failure = self.hold(&link, control, session).await;
+                    if link.client_id().is_some() {
+                        tracing::info!("the connection to the host ended: {failure}");
+                        pause = self.shared.config.retry_min;
+                        if !self.publish(LinkState::Connecting) {
+                            return;
+                        }
+                        continue;
+                    }
+                    failure
+                }
+                Err(failure) => failure,
+            };
+            tracing::debug!("no connection to the host: {failure}");
+            if !self.publish(LinkState::Down(failure)) {
+                return;
+            }
+            self.pause(pause).await;
+            pause = (pause * 2).min(self.shared.config.retry_max);
+        }
+    }
+
+    /// Half to one and a half times `pause`; less if a request comes, but never less than the shortest pause.
+    async fn pause(&mut self, pause: Duration) {
+        let jitter = 0.5 + self.random.f64();
+        let shortest = self.shared.config.retry_min.min(pause).mul_f64(jitter);
+        sleep(shortest).await;
+        tokio::select! {
+            biased;
+            () = self.shared.wanted.notified() => {}
+            () = sleep(pause.mul_f64(jitter).saturating_sub(shortest)) => {}
+        }
+    }
+
+    /// Returns false once the client is closed.
+    fn publish(&self, state: LinkState<P::Connection>) -> bool {
+        self.shared.state.send_if_modified(|current| {
+            let open = !matches!(current, LinkState::Closed);
+            if open {
+                *current = state;
+            }
+            open
+        })
+    }
+
+    async fn connect(&mut self) -> Result<(Arc<Link<P::Connection>>, Control<P::Connection>, u128), Failure> {
+        let session_id = self.random.u128(..);
+        let (connection, control) = self.shared.dial(Role::Main, session_id).await?;
+        connection.set_limits(client_main_limits());
+        let session = Session::new(Channel::new(connection), self.shared.config.ws_message_bytes_max);
+        Ok((Link::new(session, &self.shared.config), control, session_id))
+    }
+
+    /// Runs a link until it ends, or until its host wants no more requests on it.
+    async fn hold(&mut self, link: &Arc<Link<P::Connection>>, control: Control<P::Connection>, id: u128) -> Failure {
+        while self.retired.try_join_next().is_some() {}
+        let mut drive: BoxFuture<'static, Failure> =
+            Box::pin(drive(Arc::clone(&self.shared), Arc::clone(link), control, id, self.random.fork()));
+        tokio::select! {
+            biased;
+            failure = &mut drive => failure,
+            () = link.draining.cancelled() => {
+                let link = Arc::clone(link);
+                self.retired.spawn(async move {
+                    tokio::select! {
+                        biased;
+                        _ = drive => {}
+                        () = link.idle() => {}
+                    }
+                    link.session.close(FailureKind::Aborted, "drained");
+                });
+                Failure::new(FailureKind::ShuttingDown, "the host is shutting down")
+            }
+        }
+    }
+}
+
+impl<P: P2PProvider> Shared<P> {
+    /// Connects and says hello.
+    async fn dial(&self, role: Role, session: u128) -> Result<(P::Connection, Control<P::Connection>), Failure> {
+        let config = ConnectionConfig::new(ALPN).connect_timeout(self.config.connect_timeout);
+        let connection =
+            self.provider.connect(&self.ticket.host, &config).await.map_err(|error| failure::connect(&error))?;
+        let hello = Hello {
+            minor: MINOR,
+            capabilities: 0,
+            role,
+            session,
+            credential: self.ticket.secret.as_bytes(),
+            client_id: self.config.client_id.as_deref(),
+            software: SOFTWARE,
+        };
+        let control = timeout(self.config.connect_timeout, Control::open(&connection, &hello))
+            .await
+            .map_err(|_| Failure::new(FailureKind::Timeout, "the host accepts no control stream"))??;
+        Ok((connection, control))
+    }
+}
+
+/// A link's own work: the control stream, and the bulk connection once the host has authorized us.
+async fn drive<P: P2PProvider>(
+    shared: Arc<Shared<P>>,
+    link: Arc<Link<P::Connection>>,
+    control: Control<P::Connection>,
+    session_id: u128,
+    random: fastrand::Rng,
+) -> Failure {
+    let on_event = |event| match event {
+        ControlEvent::Welcome(payload) => {
+            if let Err(failure) = link.set_welcome(&payload, &shared.config) {
+                link.session.close(failure.kind(), failure.message());
+            }
+            // Wakes those who wait for the authorization.
+            shared.state.send_modify(|_| {});
+        }
+        ControlEvent::GoAway(reason) => {
+            tracing::info!("the host takes no more requests: {reason}");
+            link.draining.cancel();
+        }
+    };
+    let main = Arc::clone(&link.session.main);
+    let failure = tokio::select! {
+        biased;
+        failure = control.run(&main, CancellationToken::new(), on_event) => failure,
+        never = keep_bulk(&shared, &link, session_id, random) => match never {},
+    };
+    link.session.close(FailureKind::Aborted, "control stream ended");
+    failure
+}
+
+/// Keeps the bulk connection up. Without it everything works, but large bodies delay small ones.
+async fn keep_bulk<P: P2PProvider>(
+    shared: &Shared<P>,
+    link: &Link<P::Connection>,
+    session_id: u128,
+    mut random: fastrand::Rng,
+) -> Infallible {
+    link.welcomed().await;
+    let mut pause = shared.config.retry_min;
+    loop {
+        match bulk(shared, link, session_id).await {
+            // It was up for a while.
+            Ok(failure) => {
+                tracing::debug!("the bulk connection ended: {failure}");
+                pause = shared.config.retry_min;
+            }
+            Err(failure) => tracing::debug!("no bulk connection: {failure}"),
+        }
+        sleep(pause.mul_f64(0.5 + random.f64())).await;
+        pause = (pause * 2).min(shared.config.retry_max);
+    }
+}
+
+async fn bulk<P: P2PProvider>(
+    shared: &Shared<P>,
+    link: &Link<P::Connection>,
+    session_id: u128,
+) -> Result<Failure, Failure> {
+    let (connection, mut control) = shared.dial(Role::Bulk, session_id).await?;
+    connection.set_limits(bulk_limits());
+    timeout(shared.config.connect_timeout, control.welcome())
+        .await
+        .map_err(|_| Failure::new(FailureKind::Timeout, "the host does not answer on the bulk connection"))??;
+    let channel = Channel::new(connection);
+    link.session.set_bulk(Arc::clone(&channel));
+    let accept = Arc::clone(&link.session).accept_bulk(Arc::clone(&channel));
+    tokio::select! {
+        biased;
+        failure = control.run(&channel, CancellationToken::new(), |_| {}) => Ok(failure),
+        () = accept => Ok(Failure::new(FailureKind::ConnectionLost, "the connection is closed")),
+    }
+}

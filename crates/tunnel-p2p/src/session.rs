@@ -1,0 +1,181 @@
+//! What the connections between one client and one host share.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use p2p_provider::{P2PConnection, RecvStream};
+use tokio::{sync::oneshot, time::timeout};
+use tunnel_core::{Failure, FailureKind, PathKind};
+
+use crate::{
+    credit::{Ledger, Outbox, ReceiveCredit, SendCredit},
+    failure,
+    frames::FrameReader,
+    wire::StreamKind,
+};
+
+/// A body's continuation must arrive this soon after its announcement: one round trip, and loss.
+const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One connection and the credits of its streams.
+#[derive(Debug)]
+pub(crate) struct Channel<C> {
+    pub(crate) connection: C,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) outbox: Arc<Outbox>,
+}
+
+impl<C: P2PConnection> Channel<C> {
+    pub(crate) fn new(connection: C) -> Arc<Self> {
+        Arc::new(Self { connection, ledger: Arc::default(), outbox: Arc::default() })
+    }
+
+    pub(crate) fn send_credit(&self, stream: u64) -> SendCredit {
+        SendCredit::new(Arc::clone(&self.ledger), stream)
+    }
+
+    pub(crate) fn receive_credit(&self, stream: u64) -> ReceiveCredit {
+        ReceiveCredit::new(Arc::clone(&self.outbox), stream)
+    }
+}
+
+/// The main connection, the bulk connection once there is one, and the bodies that move between them.
+pub(crate) struct Session<C: P2PConnection> {
+    pub(crate) main: Arc<Channel<C>>,
+    pub(crate) ws_message_bytes_max: u32,
+    bulk: Mutex<Option<Arc<Channel<C>>>>,
+    arrivals: Mutex<BTreeMap<u64, Slot<C>>>,
+}
+
+/// A body that may continue on the bulk connection.
+enum Slot<C: P2PConnection> {
+    /// Its exchange is under way.
+    Expected,
+    /// Its reader waits for the continuation.
+    Awaited(oneshot::Sender<Arrival<C>>),
+    /// The continuation was faster than its announcement.
+    Arrived(Arrival<C>),
+}
+
+/// The continuation of a body.
+pub(crate) struct Arrival<C: P2PConnection> {
+    pub(crate) reader: FrameReader<C::RecvStream>,
+    pub(crate) credit: ReceiveCredit,
+}
+
+impl<C: P2PConnection> Session<C> {
+    pub(crate) fn new(main: Arc<Channel<C>>, ws_message_bytes_max: u32) -> Arc<Self> {
+        Arc::new(Self { main, ws_message_bytes_max, bulk: Mutex::new(None), arrivals: Mutex::new(BTreeMap::new()) })
+    }
+
+    /// The bulk connection, if there is one that is open.
+    pub(crate) fn bulk(&self) -> Option<Arc<Channel<C>>> {
+        let bulk = self.bulk.lock().unwrap_or_else(PoisonError::into_inner);
+        bulk.as_ref().filter(|bulk| bulk.connection.close_reason().is_none()).cloned()
+    }
+
+    /// Sets the bulk connection; an older one is closed.
+    pub(crate) fn set_bulk(&self, channel: Arc<Channel<C>>) {
+        let old = self.bulk.lock().unwrap_or_else(PoisonError::into_inner).replace(channel);
+        if let Some(old) = old {
+            old.connection.close(FailureKind::Aborted.code().into(), "replaced by a newer bulk connection");
+        }
+    }
+
+    pub(crate) fn path(&self) -> PathKind {
+        match self.main.connection.path_kind() {
+            p2p_provider::PathKind::Direct => PathKind::Direct,
+            p2p_provider::PathKind::Relayed => PathKind::Relayed,
+            p2p_provider::PathKind::Unknown => PathKind::Unknown,
+        }
+    }
+
+    /// Closes both connections.
+    pub(crate) fn close(&self, kind: FailureKind, reason: &str) {
+        let code = u64::from(kind.code());
+        self.main.connection.close(code, reason);
+        if let Some(bulk) = self.bulk.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            bulk.connection.close(code, reason);
+        }
+    }
+
+    /// Announces that the body which arrives on this stream may move. The guard takes that back.
+    pub(crate) fn expect(self: &Arc<Self>, stream: u64) -> Expectation<C> {
+        self.arrivals().insert(stream, Slot::Expected);
+        Expectation { session: Arc::clone(self), stream }
+    }
+
+    /// Accepts the bodies that the peer moves to the bulk connection, until it closes.
+    pub(crate) async fn accept_bulk(self: Arc<Self>, channel: Arc<Channel<C>>) {
+        let mut arriving = tokio::task::JoinSet::new();
+        while let Ok(stream) = channel.connection.accept_uni().await {
+            while arriving.try_join_next().is_some() {}
+            let (session, channel) = (Arc::clone(&self), Arc::clone(&channel));
+            arriving.spawn(async move { session.arrive(stream, &channel).await });
+        }
+    }
+
+    async fn arrive(&self, stream: C::RecvStream, channel: &Channel<C>) {
+        let credit = channel.receive_credit(stream.id());
+        let mut reader = FrameReader::new(stream, self.ws_message_bytes_max);
+        let preface = async {
+            match reader.stream_kind().await? {
+                StreamKind::Bulk => reader.stream_number().await,
+                other => Err(failure::wire(&crate::wire::WireError::StreamKind(other as u8))),
+            }
+        };
+        let number = match timeout(MOVE_TIMEOUT, preface).await {
+            Ok(Ok(number)) => number,
+            Ok(Err(error)) => return tracing::debug!("dropped a bulk stream: {error}"),
+            Err(_) => return tracing::debug!("dropped a bulk stream: no preface within {MOVE_TIMEOUT:?}"),
+        };
+        let arrival = Arrival { reader, credit };
+        let mut arrivals = self.arrivals();
+        match arrivals.remove(&number) {
+            Some(Slot::Expected) => drop(arrivals.insert(number, Slot::Arrived(arrival))),
+            Some(Slot::Awaited(reader)) => drop(reader.send(arrival)),
+            // The exchange is over, or the peer moves one body twice: dropping the stream stops it.
+            Some(Slot::Arrived(_)) | None => {}
+        }
+    }
+
+    fn arrivals(&self) -> MutexGuard<'_, BTreeMap<u64, Slot<C>>> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to a body's continuation.
+pub(crate) struct Expectation<C: P2PConnection> {
+    session: Arc<Session<C>>,
+    stream: u64,
+}
+
+impl<C: P2PConnection> Expectation<C> {
+    /// Waits for the continuation. Not cancel safe: a continuation that arrives meanwhile is lost.
+    pub(crate) async fn arrival(self) -> Result<Arrival<C>, Failure> {
+        let receiver = {
+            let mut arrivals = self.session.arrivals();
+            if let Some(Slot::Arrived(arrival)) = arrivals.remove(&self.stream) {
+                return Ok(arrival);
+            }
+            let (sender, receiver) = oneshot::channel();
+            arrivals.insert(self.stream, Slot::Awaited(sender));
+            receiver
+        };
+        match timeout(MOVE_TIMEOUT, receiver).await {
+            Ok(Ok(arrival)) => Ok(arrival),
+            Ok(Err(_)) | Err(_) => {
+                Err(Failure::new(FailureKind::Protocol, "the peer announced the rest of a body but did not send it"))
+            }
+        }
+    }
+}
+
+impl<C: P2PConnection> Drop for Expectation<C> {
+    fn drop(&mut self) {
+        self.session.arrivals().remove(&self.stream);
+    }
+}
