@@ -24,17 +24,23 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> 
     result
 }
 
-/// Lets `drain` finish, unless another signal says that nobody wants to wait. Dropping the future drops `drain`.
-pub(crate) async fn drain(signals: &mut Signals, output: Output, drain: impl Future<Output = ()>) -> Outcome {
+/// Lets `drain` finish, unless another signal says that nobody wants to wait; `drain` says whether all requests did.
+///
+/// Dropping the future drops `drain`.
+pub(crate) async fn drain(signals: &mut Signals, output: Output, drain: impl Future<Output = bool>) -> Outcome {
     output.note("Stopping: requests under way may finish. Ctrl-C again stops at once.");
     output.json(&json!({ "event": "draining" }));
-    let outcome = tokio::select! {
+    let (outcome, drained) = tokio::select! {
         biased;
-        () = signals.next() => Outcome::Aborted,
-        () = drain => Outcome::Done,
+        () = signals.next() => (Outcome::Aborted, false),
+        drained = drain => (Outcome::Done, drained),
     };
-    output.note(if outcome == Outcome::Done { "Stopped." } else { "Stopped at once." });
-    output.json(&json!({ "event": "stopped", "drained": outcome == Outcome::Done }));
+    output.note(match (outcome, drained) {
+        (Outcome::Aborted, _) => "Stopped at once.",
+        (Outcome::Done, false) => "Stopped; requests that took too long were cut.",
+        (Outcome::Done, true) => "Stopped.",
+    });
+    output.json(&json!({ "event": "stopped", "drained": drained }));
     outcome
 }
 

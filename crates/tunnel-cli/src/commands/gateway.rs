@@ -103,8 +103,10 @@ async fn serve(
     stop.cancel();
     let outcome = drain(&mut signals, output, async {
         running.await;
-        client.close().await;
+        client.close();
         provider.close().await;
+        // What the gateway had to cut is in its log.
+        true
     })
     .await;
     Ok(outcome)

@@ -80,8 +80,9 @@ async fn serve(
     announce(&host, &provider, &target, direct_only, output);
     signals.next().await;
     let outcome = drain(&mut signals, output, async {
-        host.drain(drain_timeout).await;
+        let finished = host.drain(drain_timeout).await;
         provider.close().await;
+        finished
     })
     .await;
     Ok(outcome)

@@ -124,6 +124,7 @@ async fn run_host(
     Ok(())
 }
 
+#[expect(clippy::field_reassign_with_default, reason = "GatewayConfig is non-exhaustive: there is no other way")]
 async fn run_gateway(ticket: Ticket, ready: Ready<SocketAddr>, stop: CancellationToken) -> Result<(), CliError> {
     let provider: IrohP2P = p2p::bind(IrohConfig::loopback(SecretKey::generate())).await?;
     let client = Client::start(provider.clone(), ticket, ClientConfig::default());
@@ -136,7 +137,7 @@ async fn run_gateway(ticket: Ticket, ready: Ready<SocketAddr>, stop: Cancellatio
         .map_err(|error| CliError::start("the gateway did not start").because(error))?;
     _ = ready.send(gateway.local_addr());
     gateway.run(stop).await;
-    client.close().await;
+    client.close();
     provider.close().await;
     Ok(())
 }
