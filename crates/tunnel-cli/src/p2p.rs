@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use p2p_provider::{
     P2PError, SecretKey,
-    iroh::{IrohConfig, IrohP2P, Relays},
+    iroh::{CongestionControl, IrohConfig, IrohP2P, Relays},
 };
 
 use crate::error::CliError;
@@ -42,8 +42,9 @@ pub(crate) fn config(
     bind: Option<IpAddr>,
     port: u16,
     relay: &[String],
+    congestion: CongestionControl,
 ) -> Result<IrohConfig, CliError> {
-    let mut config = IrohConfig::new(key).port(port).relays(relays(relay)?);
+    let mut config = IrohConfig::new(key).port(port).relays(relays(relay)?).congestion_control(congestion);
     if let Some(address) = bind {
         config.bind = vec![SocketAddr::new(address, port)];
         // No router can forward a port to a loopback address.

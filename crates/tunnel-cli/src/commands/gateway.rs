@@ -25,7 +25,8 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(200);
 pub(super) fn run(options: GatewayOptions, output: Output) -> Result<Outcome, CliError> {
     let ticket = ticket(&options)?;
     // The host admits by ticket, so a gateway needs no lasting identity.
-    let p2p = p2p::config(SecretKey::generate(), options.bind, 0, &options.relay)?;
+    let congestion = options.congestion.unwrap_or_default().into();
+    let p2p = p2p::config(SecretKey::generate(), options.bind, 0, &options.relay, congestion)?;
     let mut client = ClientConfig::default();
     client.client_id.clone_from(&options.client_id);
     set(options.connect_timeout, &mut client.connect_timeout);

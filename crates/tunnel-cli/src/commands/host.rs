@@ -35,7 +35,9 @@ pub(super) fn run(options: &HostOptions, output: Output) -> Result<Outcome, CliE
     set(options.drain_timeout, &mut drain_timeout);
     let service = service(options)?;
     let state = StateDir::new(options.state_dir.clone())?;
-    let p2p = p2p::config(state.key_or_create()?, options.bind, options.port.unwrap_or(PORT), &options.relay)?;
+    let congestion = options.congestion.unwrap_or_default().into();
+    let port = options.port.unwrap_or(PORT);
+    let p2p = p2p::config(state.key_or_create()?, options.bind, port, &options.relay, congestion)?;
     let host = host_config(options, &state)?;
     block_on(serve(service, p2p, host, drain_timeout, output))
 }

@@ -8,7 +8,11 @@ use std::{
 use clap::{Args, builder::BoolishValueParser};
 use serde::{Deserialize, Serialize};
 
-use super::{ProfileOption, time::Span, values::one_or_many};
+use super::{
+    ProfileOption,
+    time::Span,
+    values::{CongestionOption, one_or_many},
+};
 
 /// Options of `tunnel-p2p gateway`; table `[gateway]`.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
@@ -61,6 +65,9 @@ pub(crate) struct GatewayOptions {
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_RELAY", value_name = "RELAY", value_delimiter = ',')]
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub(crate) relay: Vec<String>,
+    /// How the sender reacts to loss; `bbr3` may help on lossy links (Wi-Fi, mobile) [default: cubic]
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_CONGESTION", value_enum)]
+    pub(crate) congestion: Option<CongestionOption>,
     /// How long one attempt to connect to the host may take [default: 5s]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_CONNECT_TIMEOUT", value_name = "TIME")]
     pub(crate) connect_timeout: Option<Span>,

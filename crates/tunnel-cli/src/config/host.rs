@@ -5,7 +5,11 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{ProfileOption, time::Span, values::one_or_many};
+use super::{
+    ProfileOption,
+    time::Span,
+    values::{CongestionOption, one_or_many},
+};
 
 /// Options of `tunnel-p2p host`; table `[host]`.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
@@ -33,6 +37,9 @@ pub(crate) struct HostOptions {
     #[arg(long, env = "TUNNEL_P2P_HOST_RELAY", value_name = "RELAY", value_delimiter = ',')]
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub(crate) relay: Vec<String>,
+    /// How the sender reacts to loss; `bbr3` may help on lossy links (Wi-Fi, mobile) [default: cubic]
+    #[arg(long, env = "TUNNEL_P2P_HOST_CONGESTION", value_enum)]
+    pub(crate) congestion: Option<CongestionOption>,
     /// How many requests each gateway may have under way at once; further ones wait [default: 1024]
     #[arg(long, env = "TUNNEL_P2P_HOST_MAX_REQUESTS", value_name = "NUMBER")]
     pub(crate) max_requests: Option<u32>,

@@ -1,6 +1,7 @@
 //! Values that both tables use.
 
 use clap::ValueEnum;
+use p2p_provider::iroh::CongestionControl;
 use serde::{Deserialize, Deserializer, Serialize};
 use tunnel_edge::Profile;
 
@@ -20,6 +21,26 @@ impl From<ProfileOption> for Profile {
         match option {
             ProfileOption::Moosicbox => Self::Moosicbox,
             ProfileOption::Plain => Self::Plain,
+        }
+    }
+}
+
+/// How the sender reacts to loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CongestionOption {
+    /// Backs off at loss: fast on clean links and for bursts after a pause
+    #[default]
+    Cubic,
+    /// Models the link: far faster on lossy links, slow to speed up after a pause
+    Bbr3,
+}
+
+impl From<CongestionOption> for CongestionControl {
+    fn from(option: CongestionOption) -> Self {
+        match option {
+            CongestionOption::Cubic => Self::Cubic,
+            CongestionOption::Bbr3 => Self::Bbr3,
         }
     }
 }
