@@ -67,7 +67,6 @@ pub(crate) fn lost(reason: &CloseReason) -> Failure {
 pub(crate) fn connect(error: &P2PError) -> Failure {
     let kind = match error {
         P2PError::ProtocolMismatch { .. } => FailureKind::Protocol,
-        P2PError::ConnectTimeout { .. } => FailureKind::Timeout,
         _ => FailureKind::Unreachable,
     };
     Failure::new(kind, error.to_string())

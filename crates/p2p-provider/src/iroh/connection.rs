@@ -86,7 +86,10 @@ impl P2PConnection for IrohConnection {
     }
 
     fn close(&self, code: u64, reason: &str) {
-        self.0.connection.close(varint(code), reason.as_bytes());
+        // noq forgets why a connection ended when it is closed once more.
+        if self.0.connection.close_reason().is_none() {
+            self.0.connection.close(varint(code), reason.as_bytes());
+        }
     }
 }
 

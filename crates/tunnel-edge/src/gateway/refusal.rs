@@ -16,7 +16,8 @@ pub(super) fn text(status: StatusCode, message: impl Into<String>) -> Response {
 /// What the app is told when there is no response: the cause, and what to do next.
 pub(super) fn failure(failure: &Failure, tunnel_headers: bool) -> Response {
     let kind = failure.kind();
-    let mut response = text(kind.status(), format!("{}. {}\n", failure.message().trim_end_matches('.'), advice(kind)));
+    let stop = if failure.message().ends_with(['.', '?', '!']) { "" } else { "." };
+    let mut response = text(kind.status(), format!("{failure}{stop} {}\n", advice(kind)));
     if tunnel_headers {
         response.headers.insert(X_TUNNEL_REASON, HeaderValue::from_static(kind.name()));
     }
@@ -34,7 +35,7 @@ const fn advice(kind: FailureKind) -> &'static str {
         FailureKind::Overloaded | FailureKind::Refused | FailureKind::ShuttingDown => "Try again in a second.",
         FailureKind::TooLarge => "Send less, or raise the limit on the host.",
         FailureKind::BadRequest => "Change the request.",
-        FailureKind::Unauthorized => "Pair this machine with the host again.",
+        FailureKind::Unauthorized => "Get a fresh ticket from the host and start the gateway with it.",
         FailureKind::Unreachable => "Check that the host is running and online; the gateway keeps trying to reach it.",
         FailureKind::ServiceUnreachable => "Start the service on the host, or correct the address of it there.",
         FailureKind::ServiceFailed => "Look into the log of the service on the host.",
