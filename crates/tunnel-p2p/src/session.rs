@@ -20,6 +20,9 @@ use crate::{
 /// A body's continuation must arrive this soon after its announcement: one round trip, and loss.
 const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The most bodies that a peer may announce or continue at once: above all limits of streams together.
+const ARRIVALS_MAX: usize = 4096;
+
 /// One connection and the credits of its streams.
 #[derive(Debug)]
 pub(crate) struct Channel<C> {
@@ -47,7 +50,14 @@ pub(crate) struct Session<C: P2PConnection> {
     pub(crate) main: Arc<Channel<C>>,
     pub(crate) ws_message_bytes_max: u32,
     bulk: Mutex<Option<Arc<Channel<C>>>>,
-    arrivals: Mutex<BTreeMap<u64, Slot<C>>>,
+    arrivals: Mutex<Arrivals<C>>,
+}
+
+/// The bodies that may move, by the stream of their exchange.
+struct Arrivals<C: P2PConnection> {
+    slots: BTreeMap<u64, Slot<C>>,
+    /// Streams from here on are not known yet: the bulk connection may be faster than the main one.
+    unknown_from: u64,
 }
 
 /// A body that may continue on the bulk connection.
@@ -68,7 +78,12 @@ pub(crate) struct Arrival<C: P2PConnection> {
 
 impl<C: P2PConnection> Session<C> {
     pub(crate) fn new(main: Arc<Channel<C>>, ws_message_bytes_max: u32) -> Arc<Self> {
-        Arc::new(Self { main, ws_message_bytes_max, bulk: Mutex::new(None), arrivals: Mutex::new(BTreeMap::new()) })
+        Arc::new(Self {
+            main,
+            ws_message_bytes_max,
+            bulk: Mutex::new(None),
+            arrivals: Mutex::new(Arrivals { slots: BTreeMap::new(), unknown_from: 0 }),
+        })
     }
 
     /// The bulk connection, if there is one that is open.
@@ -104,7 +119,10 @@ impl<C: P2PConnection> Session<C> {
 
     /// Announces that the body which arrives on this stream may move. The guard takes that back.
     pub(crate) fn expect(self: &Arc<Self>, stream: u64) -> Expectation<C> {
-        self.arrivals().insert(stream, Slot::Expected);
+        let mut arrivals = self.arrivals();
+        arrivals.unknown_from = arrivals.unknown_from.max(stream + 1);
+        arrivals.slots.entry(stream).or_insert(Slot::Expected);
+        drop(arrivals);
         Expectation { session: Arc::clone(self), stream }
     }
 
@@ -134,15 +152,19 @@ impl<C: P2PConnection> Session<C> {
         };
         let arrival = Arrival { reader, credit };
         let mut arrivals = self.arrivals();
-        match arrivals.remove(&number) {
-            Some(Slot::Expected) => drop(arrivals.insert(number, Slot::Arrived(arrival))),
+        match arrivals.slots.remove(&number) {
+            Some(Slot::Expected) => drop(arrivals.slots.insert(number, Slot::Arrived(arrival))),
+            // Its exchange is still on its way.
+            None if number >= arrivals.unknown_from && arrivals.slots.len() < ARRIVALS_MAX => {
+                arrivals.slots.insert(number, Slot::Arrived(arrival));
+            }
             Some(Slot::Awaited(reader)) => drop(reader.send(arrival)),
             // The exchange is over, or the peer moves one body twice: dropping the stream stops it.
             Some(Slot::Arrived(_)) | None => {}
         }
     }
 
-    fn arrivals(&self) -> MutexGuard<'_, BTreeMap<u64, Slot<C>>> {
+    fn arrivals(&self) -> MutexGuard<'_, Arrivals<C>> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -158,11 +180,11 @@ impl<C: P2PConnection> Expectation<C> {
     pub(crate) async fn arrival(self) -> Result<Arrival<C>, Failure> {
         let receiver = {
             let mut arrivals = self.session.arrivals();
-            if let Some(Slot::Arrived(arrival)) = arrivals.remove(&self.stream) {
+            if let Some(Slot::Arrived(arrival)) = arrivals.slots.remove(&self.stream) {
                 return Ok(arrival);
             }
             let (sender, receiver) = oneshot::channel();
-            arrivals.insert(self.stream, Slot::Awaited(sender));
+            arrivals.slots.insert(self.stream, Slot::Awaited(sender));
             receiver
         };
         match timeout(MOVE_TIMEOUT, receiver).await {
@@ -176,6 +198,6 @@ impl<C: P2PConnection> Expectation<C> {
 
 impl<C: P2PConnection> Drop for Expectation<C> {
     fn drop(&mut self) {
-        self.session.arrivals().remove(&self.stream);
+        self.session.arrivals().slots.remove(&self.stream);
     }
 }

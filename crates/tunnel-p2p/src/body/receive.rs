@@ -55,8 +55,8 @@ pub(crate) struct Incoming<C: P2PConnection> {
 
 enum Source<C: P2PConnection> {
     Stream(FrameReader<C::RecvStream>, ReceiveCredit),
-    /// The body moves to the bulk connection.
-    Moving(BoxFuture<'static, Result<Arrival<C>, Failure>>),
+    /// The body moves to the bulk connection; the stream that it leaves says whether the peer gives up meanwhile.
+    Moving(BoxFuture<'static, Result<Arrival<C>, Failure>>, Option<FrameReader<C::RecvStream>>),
     Ended,
 }
 
@@ -86,9 +86,18 @@ impl<C: P2PConnection> Incoming<C> {
             match &mut self.source {
                 Source::Ended => return Poll::Ready(Ok(None)),
                 Source::Stream(reader, _) => return reader.poll_next(cx),
-                Source::Moving(arrival) => {
-                    let arrival = ready!(arrival.as_mut().poll(cx))?;
-                    self.source = Source::Stream(arrival.reader, arrival.credit);
+                Source::Moving(arrival, left) => {
+                    if let Poll::Ready(arrival) = arrival.as_mut().poll(cx) {
+                        let arrival = arrival?;
+                        self.source = Source::Stream(arrival.reader, arrival.credit);
+                        continue;
+                    }
+                    let Some(reader) = left else { return Poll::Pending };
+                    if let Some(event) = ready!(reader.poll_next(cx))? {
+                        return Poll::Ready(Ok(Some(event)));
+                    }
+                    // All is sent: the continuation is on its way.
+                    *left = None;
                 }
             }
         }
@@ -116,7 +125,11 @@ impl<C: P2PConnection> Incoming<C> {
                 let Some(expectation) = self.expectation.take() else {
                     return Err(failure::wire(&WireError::UnexpectedFrame(FrameType::Moved.name())));
                 };
-                self.source = Source::Moving(Box::pin(expectation.arrival()));
+                let left = match std::mem::replace(&mut self.source, Source::Ended) {
+                    Source::Stream(reader, _) => Some(reader),
+                    Source::Moving(..) | Source::Ended => None,
+                };
+                self.source = Source::Moving(Box::pin(expectation.arrival()), left);
                 Ok(Step::Again)
             }
             Some(Event::Frame(kind, _)) => Err(failure::wire(&WireError::UnexpectedFrame(kind.name()))),

@@ -55,7 +55,7 @@ pub(crate) async fn send_message<C: P2PConnection>(
         output: Output::new(&session.main, stream),
         session,
         number,
-        moved: false,
+        left: None,
         sent: 0,
         next_move: MOVE_BYTES,
         batch: vec![head],
@@ -67,6 +67,9 @@ pub(crate) async fn send_message<C: P2PConnection>(
             SendBodyError::Source(failure) | SendBodyError::Failed(failure) => failure.kind().code().into(),
         };
         writer.output.stream.reset(code);
+        if let Some(left) = &mut writer.left {
+            left.reset(code);
+        }
     }
     result
 }
@@ -76,7 +79,9 @@ struct Writer<'a, C: P2PConnection> {
     session: &'a Arc<Session<C>>,
     /// The exchange's stream on the main connection.
     number: u64,
-    moved: bool,
+    /// That stream, once the body has left it. It ends with the body, or is reset with it: a reset of the new stream
+    /// alone may overtake the preface by which the reader would know it.
+    left: Option<C::SendStream>,
     sent: u64,
     next_move: u64,
     batch: Vec<Bytes>,
@@ -119,7 +124,7 @@ impl<C: P2PConnection> Writer<'_, C> {
             let gathered = self.gather(&mut body, &mut pieces, &mut leftover).await?;
             let bytes: usize = pieces.iter().map(Bytes::len).sum();
             if bytes > 0 {
-                if self.sent >= self.next_move && !self.moved {
+                if self.sent >= self.next_move && self.left.is_none() {
                     self.next_move = self.sent + MOVE_BYTES;
                     self.try_move().await?;
                 }
@@ -134,6 +139,9 @@ impl<C: P2PConnection> Writer<'_, C> {
                 self.batch.push(end.freeze());
                 self.flush().await?;
                 self.output.stream.finish();
+                if let Some(left) = &mut self.left {
+                    left.finish();
+                }
                 return Ok(());
             }
             self.flush().await?;
@@ -205,9 +213,8 @@ impl<C: P2PConnection> Writer<'_, C> {
         put_header(&mut moved, FrameType::Moved, 0);
         self.batch.push(moved.freeze());
         self.flush().await?;
-        self.output.stream.finish();
-        self.output = Output::new(&bulk, stream);
-        self.moved = true;
+        let left = std::mem::replace(&mut self.output, Output::new(&bulk, stream));
+        self.left = Some(left.stream);
         let mut preface = BytesMut::with_capacity(9);
         preface.extend_from_slice(&[StreamKind::Bulk as u8]);
         preface.extend_from_slice(&self.number.to_be_bytes());

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use p2p_provider::{P2PConnection, P2PProvider, PeerId};
+use p2p_provider::{P2PConnection, P2PProvider, PeerId, SendStream};
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tunnel_core::{Failure, FailureKind};
@@ -139,6 +139,8 @@ async fn accept_streams<P: P2PProvider>(shared: &Arc<Shared<P>>, session: &Arc<S
             },
             Some(_) = streams.join_next(), if !streams.is_empty() => continue,
         };
+        // At once: the body may already be arriving on the bulk connection.
+        let expectation = session.expect(send.id());
         if shared.drain.is_cancelled() {
             exchange::refuse::<P::Connection>(send, recv, FailureKind::Refused);
             continue;
@@ -150,7 +152,7 @@ async fn accept_streams<P: P2PProvider>(shared: &Arc<Shared<P>>, session: &Arc<S
             request_head_timeout: shared.config.request_head_timeout,
             body_idle_timeout: shared.config.body_idle_timeout,
         };
-        streams.spawn(exchange.serve(send, recv));
+        streams.spawn(exchange.serve(send, recv, expectation));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     body::{Incoming, IncomingParts, SendBodyError, send_message},
     failure,
     frames::FrameReader,
-    session::Session,
+    session::{Expectation, Session},
     websocket,
     wire::{
         StreamKind, WireError, control,
@@ -50,7 +50,7 @@ pub(super) fn refuse<C: P2PConnection>(mut send: C::SendStream, mut recv: C::Rec
 
 impl<C: P2PConnection> Exchange<C> {
     /// Serves the stream to its end. Dropping the future resets it.
-    pub(super) async fn serve(self, mut send: C::SendStream, recv: C::RecvStream) {
+    pub(super) async fn serve(self, mut send: C::SendStream, recv: C::RecvStream, expectation: Expectation<C>) {
         let number = send.id();
         let mut reader = FrameReader::new(recv, self.session.ws_message_bytes_max);
         let first = timeout(self.request_head_timeout, async {
@@ -63,7 +63,7 @@ impl<C: P2PConnection> Exchange<C> {
             Err(failure) => return give_up(number, &mut send, &mut reader, &failure),
         };
         match kind {
-            StreamKind::Http => self.http(number, send, reader, frame, &payload).await,
+            StreamKind::Http => self.http(expectation, send, reader, frame, &payload).await,
             StreamKind::WebSocket => self.websocket(number, send, reader, frame, &payload).await,
             StreamKind::Control | StreamKind::Bulk => {
                 let failure = failure::wire(&WireError::StreamKind(kind as u8));
@@ -74,18 +74,19 @@ impl<C: P2PConnection> Exchange<C> {
 
     async fn http(
         self,
-        number: u64,
+        expectation: Expectation<C>,
         send: C::SendStream,
         mut reader: FrameReader<C::RecvStream>,
         frame: FrameType,
         payload: &Bytes,
     ) {
+        let number = send.id();
         let Ok(_place) = self.places.requests.try_acquire() else {
             return self.fail(send, &overloaded()).await;
         };
         let request = match frame {
             FrameType::Head => head::parse_request(payload).map(|(parts, size)| {
-                let body = self.request_body(number, reader, size);
+                let body = self.request_body(expectation, reader, size);
                 Request::http(number, parts, body)
             }),
             FrameType::TunnelHead => serde_json::from_slice::<TunnelHttpRequest>(payload)
@@ -153,14 +154,14 @@ impl<C: P2PConnection> Exchange<C> {
         }
     }
 
-    fn request_body(&self, number: u64, reader: FrameReader<C::RecvStream>, size: BodySize) -> Body {
+    fn request_body(&self, expectation: Expectation<C>, reader: FrameReader<C::RecvStream>, size: BodySize) -> Body {
         if size == BodySize::None {
             return Body::empty();
         }
         Body::stream(Incoming::new(IncomingParts {
+            credit: self.session.main.receive_credit(reader.id()),
             reader,
-            credit: self.session.main.receive_credit(number),
-            expectation: self.session.expect(number),
+            expectation,
             size,
             idle_timeout: self.body_idle_timeout,
             stop_code: NOT_NEEDED,
