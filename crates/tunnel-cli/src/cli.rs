@@ -51,6 +51,12 @@ pub(crate) enum Command {
     /// Run service, host and gateway on this machine and check every byte that passes
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoOptions),
+    /// Measure what the tunnel costs on this machine, beside what there would be without it
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchOptions),
+    /// The service that `bench` starts
+    #[command(hide = true)]
+    BenchService,
     /// Show this machine's peer id, or rotate the secret of its ticket
     #[command(after_help = ID_EXAMPLES)]
     Id(IdOptions),
@@ -62,6 +68,23 @@ pub(crate) struct DemoOptions {
     /// Keep everything running until Ctrl-C, to try it by hand
     #[arg(long, env = "TUNNEL_P2P_DEMO_SERVE", value_parser = BoolishValueParser::new())]
     pub(crate) serve: bool,
+}
+
+/// Options of `tunnel-p2p bench`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchOptions {
+    /// How often everything is measured; the medians are printed
+    #[arg(
+        long,
+        env = "TUNNEL_P2P_BENCH_ROUNDS",
+        value_name = "NUMBER",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u32).range(1..=100)
+    )]
+    pub(crate) rounds: u32,
+    /// Send less: a first impression in a few seconds
+    #[arg(long, env = "TUNNEL_P2P_BENCH_QUICK", value_parser = BoolishValueParser::new())]
+    pub(crate) quick: bool,
 }
 
 /// Options of `tunnel-p2p id`.
@@ -160,6 +183,15 @@ Examples:
   tunnel-p2p demo            run all checks, print a table, exit with 1 if anything differs
   tunnel-p2p demo --serve    the same, then keep running for your own curl and browser
   tunnel-p2p demo --json     the table as JSON";
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  tunnel-p2p bench                      five rounds of everything: a few minutes
+  tunnel-p2p bench --quick --rounds 3   a first impression in seconds
+  tunnel-p2p bench --json               the figures of every round
+
+Everything runs on loopback. It measures and judges nothing: the exit code is 0
+even where a goal is missed.";
 
 const ID_EXAMPLES: &str = "\
 Examples:

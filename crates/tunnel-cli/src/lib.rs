@@ -1,4 +1,4 @@
-//! The `tunnel-p2p` command: host, gateway, demo and id.
+//! The `tunnel-p2p` command: host, gateway, demo, bench and id.
 //!
 //! The binary is a thin shell over this library, so that tests and later crates can use the demo's [`service`].
 //!
@@ -8,10 +8,12 @@
 //! | `config` | flags > environment > file > default |
 //! | `commands` | one file per command |
 //! | `demo` | the service, the stack and the checks of `tunnel-p2p demo` |
+//! | `bench` | the measurements of `tunnel-p2p bench` |
 //! | `error`, `output` | what a person or a script reads, and the exit codes |
 //! | `state` | the key and the ticket secret of a host |
 //! | `runtime` | threads, runtimes and signals |
 
+mod bench;
 mod cli;
 mod commands;
 mod config;

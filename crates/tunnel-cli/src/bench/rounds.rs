@@ -1,0 +1,175 @@
+//! What one round measures: each figure of ours beside its ceiling, and who is first changes with every round.
+
+use anyhow::{Context, Result};
+
+use super::{
+    Sizes,
+    measure::{float, small, small_beside_bulk, throughput},
+    process::Stack,
+    report::{Goal, Leg, Report},
+    subject::{Exchange, Http, Raw, Subject, Tunnel},
+};
+
+/// The measurements of one round, for the progress bar.
+pub(super) const STEPS: u64 = 9;
+
+/// How much of the raw streams' throughput the tunnel keeps.
+const THROUGHPUT: Goal = Goal::RatioMin(0.9);
+
+/// Callers at once in the busy legs.
+const CALLERS: u32 = 32;
+
+/// Everything that is compared.
+pub(super) struct Subjects {
+    raw: Raw,
+    tunnel: Tunnel,
+    direct: Http,
+    through: Http,
+    stack: Stack,
+}
+
+impl Subjects {
+    /// Starts the peers of this process, and warms everything up. Dropping the future stops it all.
+    pub(super) async fn start(stack: Stack) -> Result<Self> {
+        let subjects = Self {
+            raw: Raw::start().await.context("the raw streams")?,
+            tunnel: Tunnel::start().await.context("the tunnel in this process")?,
+            direct: Http::new(stack.service_address),
+            through: Http::new(stack.gateway_address),
+            stack,
+        };
+        warm_up(&subjects.raw).await.context("the raw streams")?;
+        warm_up(&subjects.tunnel).await.context("the tunnel in this process")?;
+        warm_up(&subjects.direct).await.context("the service")?;
+        warm_up(&subjects.through).await.context("the gateway")?;
+        Ok(subjects)
+    }
+
+    /// Measures everything once. Dropping the future aborts what is under way.
+    pub(super) async fn round(&self, number: u32, sizes: Sizes, report: &mut Report) -> Result<()> {
+        self.streams(number, sizes, report).await.context("client and host in this process")?;
+        self.small_streams(number, sizes, report).await.context("client and host in this process")?;
+        self.http(number, sizes, report).await.context("through host and gateway")?;
+        self.small_http(number, sizes, report).await.context("through host and gateway")
+    }
+
+    async fn streams(&self, number: u32, sizes: Sizes, report: &mut Report) -> Result<()> {
+        let mib = sizes.bulk >> 20;
+        for (name, exchange, parallel) in [
+            (format!("streams: 1 x {mib} MiB down"), sizes.download(), 1),
+            (format!("streams: 8 x {mib} MiB down"), sizes.download(), 8),
+            (format!("streams: 1 x {mib} MiB up"), Exchange { sent: sizes.bulk, received: 1 }, 1),
+        ] {
+            report.step(&name);
+            let (ours, raw) = pair(
+                number,
+                async || throughput(&self.tunnel, exchange, parallel).await,
+                async || throughput(&self.raw, exchange, parallel).await,
+            )
+            .await?;
+            report.record(Leg::new(name, "MB/s").goal(THROUGHPUT), Some(ours), Some(raw));
+        }
+        Ok(())
+    }
+
+    async fn small_streams(&self, number: u32, sizes: Sizes, report: &mut Report) -> Result<()> {
+        let count = sizes.requests;
+        report.step("streams: 1 KiB");
+        let (ours, raw) =
+            pair(number, async || small(&self.tunnel, 1, count).await, async || small(&self.raw, 1, count).await)
+                .await?;
+        report.record(Leg::new("streams: 1 KiB p50", "µs"), Some(ours.p50_us), Some(raw.p50_us));
+        let added = Leg::new("streams: 1 KiB p50, added", "µs").goal(Goal::Max(100.0));
+        report.record(added, Some(ours.p50_us - raw.p50_us), None);
+        report.record(Leg::new("streams: 1 KiB p99", "µs"), Some(ours.p99_us), Some(raw.p99_us));
+
+        let bulk = sizes.download();
+        report.step("streams: 1 KiB beside a download");
+        let (ours, raw) = pair(
+            number,
+            async || small_beside_bulk(&self.tunnel, count, bulk).await,
+            async || small_beside_bulk(&self.raw, count, bulk).await,
+        )
+        .await?;
+        let leg = Leg::new("streams: 1 KiB p99 beside a download", "ms").goal(Goal::Max(10.0));
+        report.record(leg, Some(ours.p99_us / 1e3), Some(raw.p99_us / 1e3));
+        Ok(())
+    }
+
+    async fn http(&self, number: u32, sizes: Sizes, report: &mut Report) -> Result<()> {
+        let mib = sizes.bulk >> 20;
+        for parallel in [1, 8] {
+            let name = format!("HTTP: {parallel} x {mib} MiB down");
+            report.step(&name);
+            let gib = float(sizes.bulk * u64::from(parallel)) / float(1 << 30);
+            let ((ours, host, gateway), (direct, ..)) = pair(
+                number,
+                async || self.with_cpu(throughput(&self.through, sizes.download(), parallel)).await,
+                async || self.with_cpu(throughput(&self.direct, sizes.download(), parallel)).await,
+            )
+            .await?;
+            report.record(Leg::new(name, "MB/s"), Some(ours), Some(direct));
+            for (process, seconds) in [("host", host), ("gateway", gateway)] {
+                let leg = Leg::new(format!("HTTP: {parallel} x {mib} MiB, CPU of the {process}"), "s/GiB");
+                report.record(leg, seconds.map(|seconds| seconds / gib), None);
+            }
+        }
+        Ok(())
+    }
+
+    async fn small_http(&self, number: u32, sizes: Sizes, report: &mut Report) -> Result<()> {
+        for callers in [1, CALLERS] {
+            let name = format!("HTTP: 1 KiB, {callers} connections");
+            report.step(&name);
+            let (ours, direct) = pair(
+                number,
+                async || small(&self.through, callers, sizes.requests).await,
+                async || small(&self.direct, callers, sizes.requests).await,
+            )
+            .await?;
+            report.record(Leg::new(format!("{name}, p50"), "µs"), Some(ours.p50_us), Some(direct.p50_us));
+            report.record(Leg::new(format!("{name}, p99"), "µs"), Some(ours.p99_us), Some(direct.p99_us));
+            report.record(Leg::new(name, "requests/s"), Some(ours.per_second), Some(direct.per_second));
+        }
+        Ok(())
+    }
+
+    /// Adds the peaks, at the end of all rounds.
+    pub(super) fn memory(&self, report: &mut Report) {
+        report.step("memory");
+        for (name, process) in [("host", &self.stack.host), ("gateway", &self.stack.gateway)] {
+            report.record(Leg::new(format!("HTTP: peak memory of the {name}"), "MiB"), process.peak_memory_mib(), None);
+        }
+    }
+
+    /// The result, and the seconds of processor time that host and gateway spent meanwhile.
+    async fn with_cpu<T>(&self, work: impl Future<Output = Result<T>>) -> Result<(T, Option<f64>, Option<f64>)> {
+        let cpu = || (self.stack.host.cpu_seconds(), self.stack.gateway.cpu_seconds());
+        let difference = |end: Option<f64>, start: Option<f64>| Some(end? - start?);
+        let start = cpu();
+        let result = work.await?;
+        let end = cpu();
+        Ok((result, difference(end.0, start.0), difference(end.1, start.1)))
+    }
+}
+
+/// Opens as many connections as there will be callers, and lets windows grow.
+async fn warm_up(subject: &impl Subject) -> Result<()> {
+    throughput(subject, Exchange { sent: 0, received: 16 << 20 }, 1).await?;
+    small(subject, CALLERS, CALLERS * 8).await?;
+    Ok(())
+}
+
+/// Both, ours first in every second round.
+async fn pair<T>(
+    number: u32,
+    ours: impl AsyncFnOnce() -> Result<T>,
+    ceiling: impl AsyncFnOnce() -> Result<T>,
+) -> Result<(T, T)> {
+    if number.is_multiple_of(2) {
+        let ceiling = ceiling().await?;
+        Ok((ours().await?, ceiling))
+    } else {
+        Ok((ours().await?, ceiling().await?))
+    }
+}
