@@ -120,7 +120,7 @@ impl<C: P2PConnection> Session<C> {
     /// Announces that the body which arrives on this stream may move. The guard takes that back.
     pub(crate) fn expect(self: &Arc<Self>, stream: u64) -> Expectation<C> {
         let mut arrivals = self.arrivals();
-        arrivals.unknown_from = arrivals.unknown_from.max(stream + 1);
+        arrivals.unknown_from = arrivals.unknown_from.max(stream.saturating_add(1));
         arrivals.slots.entry(stream).or_insert(Slot::Expected);
         drop(arrivals);
         Expectation { session: Arc::clone(self), stream }

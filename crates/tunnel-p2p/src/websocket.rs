@@ -1,6 +1,10 @@
 //! WebSocket messages on a stream.
 
-use std::{any::Any, pin::Pin};
+use std::{
+    any::Any,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Sink, SinkExt, Stream, StreamExt, future::BoxFuture, sink, stream};
@@ -76,7 +80,7 @@ struct Writer<S> {
 }
 
 fn sending<S: SendStream>(writer: Writer<S>) -> Pin<Box<dyn Sink<WsMessage, Error = Failure> + Send>> {
-    Box::pin(sink::unfold(writer, |mut writer, message| async move {
+    Box::pin(Fused(Some(Box::pin(sink::unfold(writer, |mut writer, message| async move {
         let last = matches!(message, WsMessage::Close(_));
         let (kind, payload) = encode(message);
         if payload.len() > writer.bytes_max {
@@ -97,7 +101,52 @@ fn sending<S: SendStream>(writer: Writer<S>) -> Pin<Box<dyn Sink<WsMessage, Erro
             writer.stream.finish();
         }
         Ok(writer)
-    }))
+    })))))
+}
+
+/// A sink that goes on failing after its first error, where `unfold` would panic.
+struct Fused(Option<Pin<Box<dyn Sink<WsMessage, Error = Failure> + Send>>>);
+
+impl Fused {
+    fn poll(
+        &mut self,
+        poll: impl FnOnce(Pin<&mut (dyn Sink<WsMessage, Error = Failure> + Send)>) -> Poll<Result<(), Failure>>,
+    ) -> Poll<Result<(), Failure>> {
+        let Some(sink) = &mut self.0 else {
+            return Poll::Ready(Err(Failure::new(FailureKind::Aborted, "the WebSocket failed before")));
+        };
+        let polled = poll(sink.as_mut());
+        if let Poll::Ready(Err(_)) = polled {
+            self.0 = None;
+        }
+        polled
+    }
+}
+
+impl Sink<WsMessage> for Fused {
+    type Error = Failure;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.poll(|sink| sink.poll_ready(cx))
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: WsMessage) -> Result<(), Failure> {
+        match self.poll(|sink| Poll::Ready(sink.start_send(message))) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.poll(|sink| sink.poll_flush(cx))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if self.0.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll(|sink| sink.poll_close(cx))
+    }
 }
 
 struct Receiver<C: P2PConnection> {
