@@ -35,7 +35,7 @@ async fn notices(death: Death) {
     let (done, until_done) = mpsc::channel::<()>();
     let thread = thread::spawn(move || mortal(address_sender, &orders, &until_done));
 
-    let client = IrohP2P::bind(short_lived()).await.expect("loopback can be bound");
+    let client = soon(IrohP2P::bind(short_lived())).await.expect("loopback can be bound");
     let address = soon(address).await.expect("the mortal peer lives");
     let connection = soon(client.connect(&address, &dial())).await.expect("the mortal peer listens");
     assert_eq!(connection.close_reason(), None);
@@ -52,7 +52,7 @@ async fn notices(death: Death) {
 fn mortal(address: oneshot::Sender<PeerAddr>, orders: &mpsc::Receiver<Death>, until_done: &mpsc::Receiver<()>) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let alive = runtime.block_on(async {
-        let peer = IrohP2P::bind(short_lived()).await.expect("loopback can be bound");
+        let peer = soon(IrohP2P::bind(short_lived())).await.expect("loopback can be bound");
         let mut listener = peer.listen(&[PROTOCOL]).await.expect("nobody listens yet");
         address.send(peer.local_addr()).expect("the test waits");
         let connection = soon(listener.accept()).await.expect("somebody dials");

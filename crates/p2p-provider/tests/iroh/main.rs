@@ -6,5 +6,6 @@ mod messages;
 mod paths;
 mod pressure;
 mod refusal;
+mod relayed;
 mod streams;
 mod support;

@@ -33,10 +33,10 @@ async fn messages_go_both_ways_at_once() {
     let pair = Pair::new().await;
     let (mut client, mut server) = (pair.dialled.messages(), pair.accepted.messages());
     for round in 0..20 {
-        let (asked, sent) =
+        let (asked, answered) =
             soon(async { tokio::join!(client.send(numbered(round)), server.send("pong".into())) }).await;
         asked.unwrap();
-        sent.unwrap();
+        answered.unwrap();
         assert_eq!(soon(server.recv()).await.unwrap(), Some(numbered(round)));
         assert_eq!(soon(client.recv()).await.unwrap(), Some("pong".into()));
     }
@@ -47,9 +47,9 @@ async fn the_largest_message_arrives_whole() {
     let pair = Pair::new().await;
     let (mut sender, mut receiver) = (pair.dialled.messages(), pair.accepted.messages());
     let message = numbered(MESSAGE_BYTES_MAX);
-    let (sent, received) = soon(async { tokio::join!(sender.send(message.clone()), receiver.recv()) }).await;
+    let (sent, arrived) = soon(async { tokio::join!(sender.send(message.clone()), receiver.recv()) }).await;
     sent.unwrap();
-    assert!(received.unwrap() == Some(message), "the message has changed");
+    assert!(arrived.unwrap() == Some(message), "the message has changed");
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ async fn stalled_bodies_on_a_second_connection_do_not_touch_requests_on_the_firs
         streams.push(uni(&bulk_from, &bulk_to).await);
     }
     let (mut sends, mut recvs): (Vec<_>, Vec<_>) = streams.into_iter().unzip();
-    let mut writing = Box::pin(join_all(sends.iter_mut().map(|send| write_bulk(send))));
+    let mut writing = Box::pin(join_all(sends.iter_mut().map(write_bulk)));
     assert!(waits(&mut writing).await);
 
     // All ten are full; requests pass on both connections.
@@ -95,7 +95,7 @@ async fn one_stalled_body_does_not_stall_the_others_of_its_connection() {
     let (mut flowing, mut flowing_read) = pair.uni().await;
     let mut stuck = Box::pin(write_bulk(&mut stalled));
     assert!(waits(&mut stuck).await);
-    let (_, body) = soon(async { tokio::join!(write_bulk(&mut flowing), read_to_end(&mut flowing_read)) }).await;
+    let ((), body) = soon(async { tokio::join!(write_bulk(&mut flowing), read_to_end(&mut flowing_read)) }).await;
     assert_eq!(body.unwrap().len(), BULK);
     assert!(timeout(Duration::ZERO, &mut stuck).await.is_err());
 }

@@ -24,8 +24,10 @@ const A_WHILE: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for what must happen.
-pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future).await.expect("nothing happened for 30 s")
+pub(crate) fn soon<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
+    // Boxed, because some futures of the endpoint take over 20 KiB.
+    let future = Box::pin(future);
+    async { timeout(PATIENCE, future).await.expect("nothing happened for 30 s") }
 }
 
 /// Whether `future` is still pending after a while. It goes on where it was.
