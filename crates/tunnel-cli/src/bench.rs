@@ -71,6 +71,7 @@ async fn measure(rounds: u32, sizes: Sizes, output: Output) -> anyhow::Result<Re
         subjects.round(round, sizes, &mut report).await?;
     }
     subjects.memory(&mut report);
+    subjects.close().await;
     Ok(report)
 }
 

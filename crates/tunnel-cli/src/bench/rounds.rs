@@ -1,6 +1,9 @@
 //! What one round measures: each figure of ours beside its ceiling, and who is first changes with every round.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
+use tokio::time::timeout;
 
 use super::{
     Sizes,
@@ -15,6 +18,9 @@ pub(super) const STEPS: u64 = 9;
 
 /// How much of the raw streams' throughput the tunnel keeps.
 const THROUGHPUT: Goal = Goal::RatioMin(0.9);
+
+/// How long closing may take: everything is on this machine.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Callers at once in the busy legs.
 const CALLERS: u32 = 32;
@@ -119,8 +125,11 @@ impl Subjects {
 
     async fn small_http(&self, number: u32, sizes: Sizes, report: &mut Report) -> Result<()> {
         for callers in [1, CALLERS] {
-            let name = format!("HTTP: 1 KiB, {callers} connections");
+            let name = format!("HTTP: 1 KiB, {callers} at once");
             report.step(&name);
+            // Servers close what was idle for long: connecting again is not part of the figures.
+            small(&self.through, callers, callers).await?;
+            small(&self.direct, callers, callers).await?;
             let (ours, direct) = pair(
                 number,
                 async || small(&self.through, callers, sizes.requests).await,
@@ -140,6 +149,13 @@ impl Subjects {
         for (name, process) in [("host", &self.stack.host), ("gateway", &self.stack.gateway)] {
             report.record(Leg::new(format!("HTTP: peak memory of the {name}"), "MiB"), process.peak_memory_mib(), None);
         }
+    }
+
+    /// Closes the peers of this process, within a second.
+    pub(super) async fn close(self) {
+        let close = async { tokio::join!(self.raw.close(), self.tunnel.close()) };
+        // Who does not answer in time hears nothing: the process ends anyway.
+        timeout(CLOSE_TIMEOUT, close).await.ok();
     }
 
     /// The result, and the seconds of processor time that host and gateway spent meanwhile.

@@ -40,6 +40,17 @@ impl Http {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// An idle connection that the server has not closed meanwhile, or a new one.
+    async fn ready(&self) -> Result<Connection> {
+        loop {
+            let idle = self.idle().pop();
+            let Some(mut connection) = idle else { return self.connect().await };
+            if connection.sender.ready().await.is_ok() {
+                return Ok(connection);
+            }
+        }
+    }
+
     async fn connect(&self) -> Result<Connection> {
         let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(self.address)).await.context("no connection")??;
         stream.set_nodelay(true)?;
@@ -53,15 +64,10 @@ impl Http {
 
 impl Subject for Http {
     async fn exchange(&self, exchange: Exchange) -> Result<()> {
-        let idle = self.idle().pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
+        let mut connection = self.ready().await?;
         let request = Request::post(format!("/{}", exchange.received))
             .header(header::HOST, self.address.to_string())
             .body(Pieces::new(exchange.sent))?;
-        connection.sender.ready().await?;
         let response = connection.sender.send_request(request).await?;
         ensure!(response.status().is_success(), "the answer is {}", response.status());
         let received = load::read(response.into_body()).await?;

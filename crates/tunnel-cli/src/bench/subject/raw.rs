@@ -28,11 +28,11 @@ const READ_PIECES: usize = 32;
 #[derive(Clone)]
 pub(in crate::bench) struct Raw {
     connection: IrohConnection,
-    _far_side: Arc<FarSide>,
+    far_side: Arc<FarSide>,
 }
 
 struct FarSide {
-    _peers: [IrohP2P; 2],
+    peers: [IrohP2P; 2],
     _answering: JoinSet<()>,
 }
 
@@ -49,7 +49,14 @@ impl Raw {
         accepted.set_limits(LIMITS);
         let mut answering = JoinSet::new();
         answering.spawn(answer_all(accepted));
-        Ok(Self { connection, _far_side: Arc::new(FarSide { _peers: [server, client], _answering: answering }) })
+        Ok(Self { connection, far_side: Arc::new(FarSide { peers: [server, client], _answering: answering }) })
+    }
+
+    /// Closes both peers. Dropping the future leaves that to the end of the process.
+    pub(in crate::bench) async fn close(&self) {
+        for peer in &self.far_side.peers {
+            peer.close().await;
+        }
     }
 }
 

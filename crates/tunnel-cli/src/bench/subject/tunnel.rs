@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use p2p_provider::{
-    SecretKey,
+    P2PProvider, SecretKey,
     iroh::{IrohConfig, IrohP2P},
 };
 use tunnel_core::{Request, Transport};
@@ -17,6 +17,7 @@ use crate::bench::load::{self, InMemory};
 #[derive(Clone)]
 pub(in crate::bench) struct Tunnel {
     client: Client<IrohP2P>,
+    peers: [IrohP2P; 2],
     _host: Arc<Host<IrohP2P>>,
 }
 
@@ -24,11 +25,19 @@ impl Tunnel {
     /// Connects a client and a host of this process. Dropping the future undoes it.
     pub(in crate::bench) async fn start() -> Result<Self> {
         let home = IrohP2P::bind(IrohConfig::loopback(SecretKey::generate())).await?;
-        let host = Host::start(home, Arc::new(InMemory), HostConfig::new(TicketSecret::generate())).await?;
+        let host = Host::start(home.clone(), Arc::new(InMemory), HostConfig::new(TicketSecret::generate())).await?;
         let away = IrohP2P::bind(IrohConfig::loopback(SecretKey::generate())).await?;
-        let client = Client::start(away, host.ticket(), ClientConfig::default());
+        let client = Client::start(away.clone(), host.ticket(), ClientConfig::default());
         client.connected().await?;
-        Ok(Self { client, _host: Arc::new(host) })
+        Ok(Self { client, peers: [home, away], _host: Arc::new(host) })
+    }
+
+    /// Closes client and host. Dropping the future leaves that to the end of the process.
+    pub(in crate::bench) async fn close(&self) {
+        self.client.close();
+        for peer in &self.peers {
+            peer.close().await;
+        }
     }
 }
 
