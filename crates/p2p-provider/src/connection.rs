@@ -61,7 +61,10 @@ pub trait P2PConnection: Clone + Send + Sync + 'static {
     /// The path, each time that it may have changed. The stream ends with the connection and does not keep it open.
     fn path_changes(&self) -> impl Stream<Item = Path> + Send + Unpin + 'static;
 
-    /// Sets what the peer may have open and unread. Takes effect at once; lowering a limit works gradually.
+    /// Sets what the peer may have open and unread.
+    ///
+    /// A raise takes effect at once if it is large; noq announces one of less than an eighth of the new stream limit
+    /// only with the next stream that ends. Lowering a limit works gradually.
     fn set_limits(&self, limits: ConnectionLimits);
 
     /// Resolves when the connection is closed, and says why. It does not keep the connection open.

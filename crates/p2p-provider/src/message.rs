@@ -34,22 +34,21 @@ impl<C: P2PConnection> Messages<C> {
         if std::mem::replace(&mut self.broken, true) {
             return Err(MessageError::Write(WriteError::Closed));
         }
-        let stream = match &mut self.outgoing {
-            Some(stream) => stream,
-            none => none.insert(self.connection.open_uni().await.map_err(MessageError::ConnectionLost)?),
-        };
+        let stream = self.outgoing().await?;
         let mut chunks = [Bytes::copy_from_slice(&length.to_be_bytes()), message];
         stream.write_chunks(&mut chunks).await.map_err(MessageError::Write)?;
         self.broken = false;
         Ok(())
     }
 
-    /// No more messages will be sent; the peer's [`recv`](Self::recv) returns `None` after the last one.
-    pub fn finish(&mut self) {
-        if let Some(stream) = &mut self.outgoing {
-            stream.finish();
-            self.broken = true;
+    /// No more messages will be sent; the peer's [`recv`](Self::recv) returns `None` after the last one. Cancel safe.
+    pub async fn finish(&mut self) -> Result<(), MessageError> {
+        if self.broken {
+            return Err(MessageError::Write(WriteError::Closed));
         }
+        self.outgoing().await?.finish();
+        self.broken = true;
+        Ok(())
     }
 
     /// The next message; `None` after the peer has finished. Cancel safe.
@@ -72,6 +71,15 @@ impl<C: P2PConnection> Messages<C> {
                 None => return Err(MessageError::Truncated),
             }
         }
+    }
+}
+
+impl<C: P2PConnection> Messages<C> {
+    async fn outgoing(&mut self) -> Result<&mut C::SendStream, MessageError> {
+        Ok(match &mut self.outgoing {
+            Some(stream) => stream,
+            none => none.insert(self.connection.open_uni().await.map_err(MessageError::ConnectionLost)?),
+        })
     }
 }
 

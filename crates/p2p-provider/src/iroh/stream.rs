@@ -65,17 +65,21 @@ impl Drop for IrohSendStream {
 
 /// The receiving half.
 #[derive(Debug)]
-pub struct IrohRecvStream(endpoint::RecvStream);
+pub struct IrohRecvStream {
+    stream: endpoint::RecvStream,
+    /// noq reports a clean end to those who read on after stopping the stream.
+    stopped: bool,
+}
 
 impl IrohRecvStream {
     pub(super) const fn new(stream: endpoint::RecvStream) -> Self {
-        Self(stream)
+        Self { stream, stopped: false }
     }
 }
 
 impl RecvStream for IrohRecvStream {
     fn id(&self) -> u64 {
-        u64::from(self.0.id())
+        u64::from(self.stream.id())
     }
 
     fn poll_read_chunks(
@@ -83,8 +87,11 @@ impl RecvStream for IrohRecvStream {
         cx: &mut Context<'_>,
         chunks: &mut [Bytes],
     ) -> Poll<Result<Option<usize>, ReadError>> {
+        if self.stopped {
+            return Poll::Ready(Err(ReadError::Closed));
+        }
         // The future holds nothing but the borrow and is documented as cancel safe: polling a fresh one is the same.
-        pin!(self.0.read_many_chunks(chunks)).poll(cx).map_err(|error| match error {
+        pin!(self.stream.read_many_chunks(chunks)).poll(cx).map_err(|error| match error {
             endpoint::ReadError::Reset(code) => ReadError::Reset(code.into_inner()),
             endpoint::ReadError::ConnectionLost(error) => ReadError::ConnectionLost(close_reason(&error)),
             endpoint::ReadError::ClosedStream | endpoint::ReadError::ZeroRttRejected => ReadError::Closed,
@@ -92,6 +99,7 @@ impl RecvStream for IrohRecvStream {
     }
 
     fn stop(&mut self, code: u64) {
-        self.0.stop(varint(code)).ok();
+        self.stopped = true;
+        self.stream.stop(varint(code)).ok();
     }
 }

@@ -16,7 +16,7 @@ async fn messages_keep_their_order_and_their_borders() {
         for length in 0..1000 {
             sender.send(numbered(length)).await.unwrap();
         }
-        sender.finish();
+        sender.finish().await.unwrap();
     };
     let receive = async {
         for length in 0..1000 {
@@ -111,7 +111,7 @@ async fn no_message_is_lost_when_recv_is_cancelled() {
             sender.send(numbered(round * 10_000)).await.unwrap();
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
-        sender.finish();
+        sender.finish().await.unwrap();
     };
     let receive = async {
         let mut cancelled = 0;

@@ -60,7 +60,12 @@ impl<P: P2PProvider> Supervisor<P> {
                     if link.client_id().is_some() {
                         tracing::info!("the connection to the host ended: {failure}");
                         pause = self.shared.config.retry_min;
-                        if !self.publish(LinkState::Connecting) {
+                        // A host that said goodbye is not expected back at once: requests need not wait for it.
+                        let next = match failure.kind() {
+                            FailureKind::ShuttingDown => LinkState::Down(failure),
+                            _ => LinkState::Connecting,
+                        };
+                        if !self.publish(next) {
                             return;
                         }
                         continue;
