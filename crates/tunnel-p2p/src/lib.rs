@@ -62,6 +62,8 @@ mod control;
 mod credit;
 mod failure;
 mod frames;
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod session;
 mod task;

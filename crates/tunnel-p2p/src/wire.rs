@@ -77,3 +77,6 @@ pub enum WireError {
         message: String,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,6 +108,13 @@ impl Decoder {
         matches!(self.state, State::Header) && self.header.filled == 0 && self.pieces.is_empty()
     }
 
+    /// The memory that the decoder keeps, in bytes.
+    #[cfg(test)]
+    pub(crate) fn bytes_held(&self) -> usize {
+        let collected = if let State::Payload { collected, .. } = &self.state { collected.capacity() } else { 0 };
+        collected + self.pieces.iter().map(Bytes::len).sum::<usize>()
+    }
+
     fn next_header(&mut self) -> Result<Option<Header>, WireError> {
         while self.header.filled < HEADER_BYTES {
             let filled = self.header.filled;

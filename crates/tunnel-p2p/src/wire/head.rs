@@ -10,6 +10,10 @@ use super::{
 };
 use crate::codec;
 
+/// The most fields in a head or in trailers: in memory, as many take about as much as the longest head. Without this, a
+/// head of 128 KiB could hold 24,000 empty fields, which take megabytes. Servers commonly allow 100.
+pub(crate) const FIELDS_MAX: usize = 1024;
+
 /// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
 pub(crate) enum BodySize {
@@ -57,7 +61,7 @@ struct ResponseHead<'a> {
 
 /// A head, or trailers, that do not fit a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the header section has {bytes} bytes, over the limit of {HEAD_BYTES_MAX}")]
+#[error("the header section of {bytes} bytes is over the limit of {HEAD_BYTES_MAX} bytes or {FIELDS_MAX} fields")]
 pub(crate) struct HeadTooLong {
     pub(crate) bytes: usize,
 }
@@ -71,7 +75,7 @@ pub(crate) fn put_request(
     body: BodySize,
 ) -> Result<(), HeadTooLong> {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    put_bounded(buffer, FrameType::Head, |buffer| {
+    put_bounded(buffer, FrameType::Head, headers, |buffer| {
         codec::encode(&RequestHead { method: method.as_str(), target, headers: list(headers), body }, buffer);
     })
 }
@@ -83,14 +87,14 @@ pub(crate) fn put_response(
     headers: &HeaderMap,
     body: BodySize,
 ) -> Result<(), HeadTooLong> {
-    put_bounded(buffer, FrameType::Head, |buffer| {
+    put_bounded(buffer, FrameType::Head, headers, |buffer| {
         codec::encode(&ResponseHead { status: status.as_u16(), headers: list(headers), body }, buffer);
     })
 }
 
 /// Appends `END`. Nothing is appended on error.
 pub(crate) fn put_end(buffer: &mut BytesMut, trailers: &HeaderMap) -> Result<(), HeadTooLong> {
-    put_bounded(buffer, FrameType::End, |buffer| codec::encode(&list(trailers), buffer))
+    put_bounded(buffer, FrameType::End, trailers, |buffer| codec::encode(&list(trailers), buffer))
 }
 
 /// Decodes the head of a request.
@@ -122,11 +126,16 @@ pub(crate) fn parse_end(payload: &Bytes) -> Result<HeaderMap, WireError> {
     header_map(FrameType::End, payload, &trailers)
 }
 
-fn put_bounded(buffer: &mut BytesMut, kind: FrameType, write: impl FnOnce(&mut BytesMut)) -> Result<(), HeadTooLong> {
+fn put_bounded(
+    buffer: &mut BytesMut,
+    kind: FrameType,
+    fields: &HeaderMap,
+    write: impl FnOnce(&mut BytesMut),
+) -> Result<(), HeadTooLong> {
     let start = buffer.len();
     put_frame(buffer, kind, write);
     let bytes = buffer.len() - start - HEADER_BYTES;
-    if bytes > HEAD_BYTES_MAX as usize {
+    if bytes > HEAD_BYTES_MAX as usize || fields.len() > FIELDS_MAX {
         buffer.truncate(start);
         return Err(HeadTooLong { bytes });
     }
@@ -143,6 +152,9 @@ fn decode<'a, T: BorrowDecode<'a, ()>>(kind: FrameType, payload: &'a [u8]) -> Re
 
 fn header_map(kind: FrameType, payload: &Bytes, list: &Headers<'_>) -> Result<HeaderMap, WireError> {
     let malformed = |message: String| WireError::Malformed { frame: kind.name(), message };
+    if list.len() > FIELDS_MAX {
+        return Err(malformed(format!("{} fields are over the limit of {FIELDS_MAX}", list.len())));
+    }
     let mut headers =
         HeaderMap::try_with_capacity(list.len()).map_err(|error| malformed(format!("headers: {error}")))?;
     for (name, value) in list {
