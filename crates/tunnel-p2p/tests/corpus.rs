@@ -1,6 +1,11 @@
 //! Replays the fuzzing corpus, as it is and mutated, so that every run of the tests has a little of the fuzzing.
 
-use std::{collections::BTreeMap, fs, path::{Path, PathBuf}, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use tunnel_p2p::fuzzing::decode_frames;
@@ -13,7 +18,7 @@ static CORPUS: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
     paths.map(|path| (path.clone(), fs::read(path).expect("the file can be read"))).collect()
 });
 
-fn file(index: &Index) -> &'static [u8] {
+fn file(index: Index) -> &'static [u8] {
     CORPUS.values().nth(index.index(CORPUS.len())).expect("an index is within")
 }
 
@@ -48,7 +53,7 @@ impl Mutation {
             }
             Self::Truncate(at) => bytes.truncate(place(at, length)),
             Self::Splice(index, from, at) => {
-                let other = file(index);
+                let other = file(*index);
                 bytes.truncate(place(at, length));
                 bytes.extend_from_slice(&other[place(from, other.len())..]);
             }
@@ -84,8 +89,10 @@ proptest! {
 
     #[test]
     fn mutated_files_are_decoded_or_refused(index: Index, mutations in vec(mutations(), 1..8)) {
-        let mut bytes = file(&index).to_vec();
-        mutations.iter().for_each(|mutation| mutation.apply(&mut bytes));
+        let mut bytes = file(index).to_vec();
+        for mutation in mutations {
+            mutation.apply(&mut bytes);
+        }
         decode_frames(&bytes);
     }
 }
