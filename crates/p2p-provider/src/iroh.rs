@@ -58,6 +58,11 @@ impl IrohP2P {
     ///
     /// Must be called on a tokio runtime, which then drives the peer. Dropping the future opens nothing.
     pub async fn bind(config: IrohConfig) -> Result<Self, P2PError> {
+        // Iroh's own future has over 20 KiB, which callers need not carry in theirs.
+        Box::pin(Self::open(config)).await
+    }
+
+    async fn open(config: IrohConfig) -> Result<Self, P2PError> {
         let addresses = config.bind.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let relay_mode = relay_mode(&config.relays)?;
         let has_relays = !matches!(relay_mode, RelayMode::Disabled);

@@ -1,5 +1,7 @@
 //! One request, one response: what arrives is what was sent, or an error.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod support;
 
 use bytes::Bytes;

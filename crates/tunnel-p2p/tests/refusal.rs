@@ -1,5 +1,7 @@
 //! Peers that are not welcome, or that break the protocol, harm nobody else.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};
