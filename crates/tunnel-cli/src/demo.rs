@@ -29,7 +29,7 @@ pub(crate) async fn run(options: &DemoOptions, output: Output) -> Result<Outcome
     };
     output.note(format!("service http://{}  <-  host  <= QUIC =  gateway http://{}", stack.service, stack.gateway));
 
-    let mut report = Report::new(output, checks::COUNT);
+    let mut report = Report::new(output, checks::COUNT, Some("p2p"));
     tokio::select! {
         () = checks::run(Client::new(stack.gateway), &mut report) => {}
         () = signals.next() => return Ok(Outcome::Aborted),
@@ -81,12 +81,24 @@ mod tests {
     async fn the_checks_pass_where_no_tunnel_is_in_the_way() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = client::Client::new(listener.local_addr().unwrap());
-        let mut report = report::Report::new(Output::new(false, true), checks::COUNT);
+        let mut report = report::Report::new(Output::new(false, true), checks::COUNT, None);
         tokio::select! {
             result = service::serve(listener) => panic!("the service stopped: {result:?}"),
             () = checks::run(client, &mut report) => {}
         }
         report.print(Output::new(false, false));
         assert_eq!(report.totals(), (usize::try_from(checks::COUNT).unwrap(), 0));
+    }
+
+    #[tokio::test]
+    async fn a_right_answer_by_the_wrong_way_is_a_difference() {
+        let mut report = report::Report::new(Output::new(false, true), 1, Some("p2p"));
+        report
+            .check("GET /", async |seen| {
+                seen.head(200, &http::HeaderMap::new());
+                Ok(())
+            })
+            .await;
+        assert_eq!(report.totals(), (1, 1));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -67,18 +67,19 @@ struct Row {
 pub(super) struct Report {
     rows: Vec<Row>,
     progress: ProgressBar,
+    transport: Option<&'static str>,
 }
 
 impl Report {
-    /// An empty report of about `checks` checks to come.
-    pub(super) fn new(output: Output, checks: u64) -> Self {
+    /// An empty report of about `checks` checks to come. A response that did not come by `transport` is a difference.
+    pub(super) fn new(output: Output, checks: u64, transport: Option<&'static str>) -> Self {
         let hidden = output.is_quiet() || !std::io::stderr().is_terminal();
         let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let progress = ProgressBar::with_draw_target(Some(checks), target);
         if let Ok(style) = ProgressStyle::with_template("{bar:30.cyan} {pos}/{len} {msg}") {
             progress.set_style(style);
         }
-        Self { rows: Vec::new(), progress }
+        Self { rows: Vec::new(), progress, transport }
     }
 
     /// Runs one check and keeps its result. Dropping the future drops the check.
@@ -87,6 +88,7 @@ impl Report {
         let mut seen = Seen::default();
         let start = Instant::now();
         let result = timeout(CHECK_TIMEOUT, check(&mut seen)).await.context("not finished in time").flatten();
+        let result = result.and_then(|()| self.travelled(&seen));
         let elapsed = start.elapsed();
         self.progress.inc(1);
         self.rows.push(Row {
@@ -97,6 +99,16 @@ impl Report {
             problem: result.err().map(|error| format!("{error:#}")),
             seen,
         });
+    }
+
+    fn travelled(&self, seen: &Seen) -> Result<()> {
+        match self.transport {
+            // The head that opens a WebSocket does not say how it came.
+            Some(expected) if seen.transport != expected && seen.status != Some(101) => {
+                Err(anyhow!("came by '{}' instead of {expected}", seen.transport))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How many checks were made, and how many found a difference.
