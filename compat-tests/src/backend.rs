@@ -1,0 +1,156 @@
+//! What a backend is.
+
+pub mod iroh;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use p2p_provider::{P2PProvider, PeerAddr};
+use tunnel_core::{Failure, Handler, Transport, Via};
+
+/// A way to carry requests from clients to hosts. The value is one run of one case; it owns whatever the case starts.
+pub trait Backend: Clone + Send + Sync + 'static {
+    /// Its name in the names of tests.
+    const NAME: &'static str;
+    /// How responses say that they travelled.
+    const VIA: Via;
+    /// A host that runs.
+    type Host: RunningHost;
+    /// A client of one host.
+    type Client: RunningClient;
+
+    /// Runs a case to its end, on a runtime of the backend's choice, and panics if the case does.
+    fn run<F, Fut>(name: &str, case: F)
+    where
+        F: Fn(Self) -> Fut,
+        Fut: Future<Output = ()>;
+
+    /// Starts a host, as a process of its own, in front of `handler`.
+    fn host(&self, handler: Arc<dyn Handler>, settings: HostSettings) -> impl Future<Output = Self::Host> + Send;
+
+    /// Starts a host again that was [killed](RunningHost::kill): same identity, same address.
+    fn revive(
+        &self,
+        dead: <Self::Host as RunningHost>::Dead,
+        handler: Arc<dyn Handler>,
+    ) -> impl Future<Output = Self::Host> + Send;
+
+    /// Starts a client of `host`, as a process of its own. It connects in the background.
+    fn client(&self, host: &Self::Host, settings: ClientSettings) -> impl Future<Output = Self::Client> + Send;
+}
+
+/// A host, as seen from outside of its process.
+pub trait RunningHost: Send + Sync + 'static {
+    /// What is left of a host that was killed: its identity and its address.
+    type Dead: Send;
+
+    /// Takes no new requests, lets those in flight end within `grace`, then stops. Whether all of them ended.
+    fn drain(self, grace: Duration) -> impl Future<Output = bool> + Send;
+
+    /// Ends the process in order: connections are closed, clients are told.
+    fn stop(self) -> impl Future<Output = Self::Dead> + Send;
+
+    /// Ends the process without a word, as SIGKILL does.
+    fn kill(self) -> impl Future<Output = Self::Dead> + Send;
+}
+
+/// A client, as seen by the case.
+pub trait RunningClient: Send + Sync + 'static {
+    /// The way to the host.
+    fn transport(&self) -> &dyn Transport;
+
+    /// The same, to be shared with tasks.
+    fn shared_transport(&self) -> Arc<dyn Transport>;
+
+    /// Waits until the way to the host is open, large bodies included, or until an attempt has failed.
+    fn connected(&self) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Closes the client: requests under way fail, later ones fail at once.
+    fn close(&self);
+}
+
+/// The settings of a host that cases change. The defaults are those of the product.
+#[derive(Clone, Debug)]
+pub struct HostSettings {
+    /// The client id that it serves.
+    pub client_id: Option<String>,
+    /// Requests in flight per client.
+    pub max_requests: u32,
+    /// WebSockets open per client.
+    pub max_websockets: u32,
+    /// The longest wait for the next byte of a request body.
+    pub body_idle_timeout: Duration,
+    /// The largest WebSocket message, in bytes.
+    pub ws_message_bytes_max: u32,
+}
+
+impl Default for HostSettings {
+    fn default() -> Self {
+        Self {
+            client_id: None,
+            max_requests: 1024,
+            max_websockets: 256,
+            body_idle_timeout: Duration::from_hours(1),
+            ws_message_bytes_max: 16 << 20,
+        }
+    }
+}
+
+/// The settings of a client that cases change. The defaults are those of the product.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// The client id that it asks for.
+    pub client_id: Option<String>,
+    /// Whether it presents the credential that the host wants.
+    pub credential: Credential,
+    /// The longest wait for the head of a response.
+    pub head_timeout: Duration,
+    /// The longest wait for the next byte of a response body.
+    pub body_idle_timeout: Duration,
+    /// Requests in flight at once.
+    pub max_requests: u32,
+    /// WebSockets open at once.
+    pub max_websockets: u32,
+    /// How long a request waits for a free place.
+    pub queue_timeout: Duration,
+    /// The largest WebSocket message, in bytes.
+    pub ws_message_bytes_max: u32,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            client_id: None,
+            credential: Credential::Right,
+            head_timeout: Duration::from_secs(75),
+            body_idle_timeout: Duration::from_hours(1),
+            max_requests: 1024,
+            max_websockets: 256,
+            queue_timeout: Duration::from_secs(10),
+            ws_message_bytes_max: 16 << 20,
+        }
+    }
+}
+
+/// What a client presents to its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// What the host gave out.
+    Right,
+    /// Something else.
+    Wrong,
+}
+
+/// A backend of [`p2p_provider`], for cases about peers rather than tunnels.
+pub trait PeerBackend: Backend {
+    /// A peer.
+    type Provider: P2PProvider;
+
+    /// Starts a peer that others can reach at its `local_addr`, as a process of its own.
+    fn peer(&self) -> impl Future<Output = Self::Provider> + Send;
+
+    /// The address of a peer that never answers.
+    fn dead_peer(&self) -> impl Future<Output = PeerAddr> + Send;
+
+    /// Ends the process of a peer without a word.
+    fn kill(&self, peer: Self::Provider) -> impl Future<Output = ()> + Send;
+}

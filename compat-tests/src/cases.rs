@@ -1,0 +1,9 @@
+//! What every tunnel does.
+
+/// Calls `$callback!` with `$prefix` and the whole list: modules, and the cases in each.
+#[macro_export]
+macro_rules! for_each_case {
+    ($callback:ident! { $($prefix:tt)* }) => {
+        $callback! { $($prefix)* }
+    };
+}

@@ -1,0 +1,15 @@
+//! One list of behaviours, shown by every backend.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`backend`] | what a backend is, and the backends that there are |
+//! | [`cases`] | the behaviours of a tunnel: a [`Host`](backend::RunningHost) and its clients |
+//! | [`peer_cases`] | the behaviours of peers: connections, streams, and the peer-to-peer wire |
+//!
+//! A case is an async function that is generic over its backend and panics where the backend does not behave. It is
+//! listed once, in [`for_each_case!`] or [`for_each_peer_case!`]; `tests/compat.rs` makes a test of it for each backend,
+//! named like `simulator::abort::reaches_the_host`. A backend may not skip a case.
+
+pub mod backend;
+pub mod cases;
+pub mod peer_cases;
