@@ -1,10 +1,11 @@
 //! What a backend is.
 
 pub mod iroh;
+pub mod p2p;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use p2p_provider::{P2PProvider, PeerAddr};
+use p2p_provider::{P2PProvider, PeerAddr, PeerId};
 use tunnel_core::{Failure, Handler, Transport, Via};
 
 /// A way to carry requests from clients to hosts. The value is one run of one case; it owns whatever the case starts.
@@ -27,7 +28,7 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Starts a host, as a process of its own, in front of `handler`.
     fn host(&self, handler: Arc<dyn Handler>, settings: HostSettings) -> impl Future<Output = Self::Host> + Send;
 
-    /// Starts a host again that was [killed](RunningHost::kill): same identity, same address.
+    /// Starts a host again whose process has ended: same identity, same address, same settings.
     fn revive(
         &self,
         dead: <Self::Host as RunningHost>::Dead,
@@ -38,34 +39,34 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn client(&self, host: &Self::Host, settings: ClientSettings) -> impl Future<Output = Self::Client> + Send;
 }
 
-/// A host, as seen from outside of its process.
+/// A host, as seen from outside of its process. Cases end it by a method; what dropping it does is not specified.
 pub trait RunningHost: Send + Sync + 'static {
-    /// What is left of a host that was killed: its identity and its address.
+    /// What is left of a host whose process has ended: its identity, its address and its settings.
     type Dead: Send;
 
     /// Takes no new requests, lets those in flight end within `grace`, then stops. Whether all of them ended.
-    fn drain(self, grace: Duration) -> impl Future<Output = bool> + Send;
+    fn drain(self, grace: Duration) -> impl Future<Output = (bool, Self::Dead)> + Send;
 
     /// Ends the process in order: connections are closed, clients are told.
     fn stop(self) -> impl Future<Output = Self::Dead> + Send;
 
-    /// Ends the process without a word, as SIGKILL does.
+    /// Ends the process without a word, as SIGKILL does. What its handler holds is dropped.
     fn kill(self) -> impl Future<Output = Self::Dead> + Send;
 }
 
-/// A client, as seen by the case.
+/// A client, as seen by the case. Cases end it by a method; what dropping it does is not specified.
 pub trait RunningClient: Send + Sync + 'static {
     /// The way to the host.
-    fn transport(&self) -> &dyn Transport;
-
-    /// The same, to be shared with tasks.
-    fn shared_transport(&self) -> Arc<dyn Transport>;
+    fn transport(&self) -> Arc<dyn Transport>;
 
     /// Waits until the way to the host is open, large bodies included, or until an attempt has failed.
     fn connected(&self) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Closes the client: requests under way fail, later ones fail at once.
+    /// Closes the client: requests under way fail, later ones fail at once. The process goes on.
     fn close(&self);
+
+    /// Ends the process without a word. A request under way may then hang for ever.
+    fn kill(self) -> impl Future<Output = ()> + Send;
 }
 
 /// The settings of a host that cases change. The defaults are those of the product.
@@ -140,7 +141,7 @@ pub enum Credential {
     Wrong,
 }
 
-/// A backend of [`p2p_provider`], for cases about peers rather than tunnels.
+/// A backend of [`p2p_provider`], for cases about peers rather than tunnels. [`p2p`] makes its hosts and clients.
 pub trait PeerBackend: Backend {
     /// A peer.
     type Provider: P2PProvider;
@@ -151,6 +152,9 @@ pub trait PeerBackend: Backend {
     /// The address of a peer that never answers.
     fn dead_peer(&self) -> impl Future<Output = PeerAddr> + Send;
 
-    /// Ends the process of a peer without a word.
-    fn kill(&self, peer: Self::Provider) -> impl Future<Output = ()> + Send;
+    /// Ends the process of a peer without a word, or after it has been closed.
+    fn kill_peer(&self, peer: Self::Provider) -> impl Future<Output = ()> + Send;
+
+    /// Starts a peer again that was [killed](Self::kill_peer): same key, same address.
+    fn revive_peer(&self, peer: PeerId) -> impl Future<Output = Self::Provider> + Send;
 }
