@@ -2,6 +2,7 @@
 
 pub mod iroh;
 pub mod p2p;
+pub mod simulator;
 
 use std::{future::Future, sync::Arc, time::Duration};
 

@@ -20,3 +20,8 @@ mod iroh {
     compat_tests::for_each_case! { tests! { compat_tests::backend::iroh::IrohBackend, compat_tests::cases; } }
     compat_tests::for_each_peer_case! { tests! { compat_tests::backend::iroh::IrohBackend, compat_tests::peer_cases; } }
 }
+
+mod simulator {
+    compat_tests::for_each_case! { tests! { compat_tests::backend::simulator::SimBackend, compat_tests::cases; } }
+    compat_tests::for_each_peer_case! { tests! { compat_tests::backend::simulator::SimBackend, compat_tests::peer_cases; } }
+}

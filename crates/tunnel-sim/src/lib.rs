@@ -1,0 +1,5 @@
+//! Whole tunnels in simulated networks.
+
+mod environment;
+
+pub use environment::{Environment, EnvironmentError};
