@@ -1,14 +1,14 @@
 //! What travels on the streams of a client that does not keep to the rules, and what a host makes of it.
 
 use p2p_provider::{P2PConnection, P2PProvider, SendStream, UNREAD_CHUNKS_MAX};
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, sleep, timeout};
 use tunnel_core::FailureKind;
 
 use super::{
     patience::{soon, waits},
     raw::{
-        Answer, BULK, CONTROL, CREDIT, DATA, END, HEAD, HTTP, MOVED, ROLE_BULK, ROLE_MAIN, RawStream, Scene, Size,
-        TUNNEL_HEAD, WEBSOCKET, WS_TEXT, encode, end, frame, head, request,
+        Answer, BULK, CONTROL, CREDIT, DATA, END, HEAD, HTTP, MOVED, PONG, ROLE_BULK, ROLE_MAIN, RawStream, Scene,
+        Size, TUNNEL_HEAD, WEBSOCKET, WS_TEXT, encode, end, frame, head, request,
     },
 };
 use crate::backend::PeerBackend;
@@ -166,13 +166,26 @@ pub async fn a_continuation_may_be_faster_than_its_exchange<B: PeerBackend>(back
 
 pub async fn a_body_that_is_announced_as_moved_but_not_sent_ends_in_an_error<B: PeerBackend>(backend: B) {
     let scene = Scene::new(&backend).await;
-    let (main, _main_control) = scene.welcomed(ROLE_MAIN, 5).await;
-    let (bulk, _bulk_control) = scene.welcomed(ROLE_BULK, 5).await;
+    let (main, mut control) = scene.welcomed(ROLE_MAIN, 5).await;
+    let (bulk, mut bulk_control) = scene.welcomed(ROLE_BULK, 5).await;
     let bytes = [request("POST", "/", Size::Unknown), frame(DATA, b"ab"), frame(MOVED, [])].concat();
     let mut stream = RawStream::open(&main, bytes).await;
     // That of another exchange is none.
     let _other = continuation(&bulk, stream.send.id() + 400, end()).await;
-    assert_eq!(stream.answer().await, PROTOCOL);
+    // The host waits as long for it as for a sign of life.
+    let life = async {
+        loop {
+            for control in [&mut control, &mut bulk_control] {
+                control.write(frame(PONG, encode((0_u64,)))).await;
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = stream.answer() => assert_eq!(answer, PROTOCOL),
+        () = life => {}
+    }
     scene.others_still_work().await;
 }
 
@@ -300,7 +313,7 @@ pub async fn requests_and_websockets_over_the_limit_are_told_so<B: PeerBackend>(
         loop {
             let mut stream = RawStream::open(&connection, request("GET", "/", Size::None)).await;
             match stream.answer().await {
-                Answer::Failed(FailureKind::Overloaded) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Answer::Failed(FailureKind::Overloaded) => sleep(Duration::from_millis(5)).await,
                 answer => return answer,
             }
         }
