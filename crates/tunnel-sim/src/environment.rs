@@ -86,8 +86,8 @@ impl Environment {
             this.discovery_delay = Duration::from_millis(millis);
         }
         let positive = |secs: &u64| *secs > 0;
-        this.connect_timeout =
-            number(&get, "SIMULATOR_CONNECTION_TIMEOUT_SECS", "seconds, at least one", positive)?.map(Duration::from_secs);
+        this.connect_timeout = number(&get, "SIMULATOR_CONNECTION_TIMEOUT_SECS", "seconds, at least one", positive)?
+            .map(Duration::from_secs);
         let sensible = |bytes: &usize| (16..=16 << 20).contains(bytes);
         if let Some(bytes) = number(&get, "SIMULATOR_MAX_MESSAGE_SIZE", "bytes, from 16 to 16777216", sensible)? {
             this.message_bytes_max = bytes;

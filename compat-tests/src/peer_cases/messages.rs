@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use p2p_provider::{CloseReason, MESSAGE_BYTES_MAX, MessageError, P2PConnection, ReadError, SendStream};
+use p2p_provider::{CloseReason, MESSAGE_BYTES_MAX, MessageError, P2PConnection, ReadError, SendStream, WriteError};
 use tokio::time::timeout;
 
-use crate::support::{Pair, soon, write};
+use super::{
+    pair::{Pair, write},
+    patience::{soon, waits},
+};
+use crate::backend::PeerBackend;
 
-#[tokio::test]
-async fn messages_keep_their_order_and_their_borders() {
-    let pair = Pair::new().await;
+pub async fn messages_keep_their_order_and_their_borders<B: PeerBackend>(backend: B) {
+    let pair = Pair::new(&backend).await;
     let (mut sender, mut receiver) = (pair.dialled.messages(), pair.accepted.messages());
     let send = async {
         for length in 0..1000 {
@@ -28,9 +31,8 @@ async fn messages_keep_their_order_and_their_borders() {
     soon(async { tokio::join!(send, receive) }).await;
 }
 
-#[tokio::test]
-async fn messages_go_both_ways_at_once() {
-    let pair = Pair::new().await;
+pub async fn messages_go_both_ways_at_once<B: PeerBackend>(backend: B) {
+    let pair = Pair::new(&backend).await;
     let (mut client, mut server) = (pair.dialled.messages(), pair.accepted.messages());
     for round in 0..20 {
         let (asked, answered) =
@@ -42,9 +44,8 @@ async fn messages_go_both_ways_at_once() {
     }
 }
 
-#[tokio::test]
-async fn the_largest_message_arrives_whole() {
-    let pair = Pair::new().await;
+pub async fn the_largest_message_arrives_whole<B: PeerBackend>(backend: B) {
+    let pair = Pair::new(&backend).await;
     let (mut sender, mut receiver) = (pair.dialled.messages(), pair.accepted.messages());
     let message = numbered(MESSAGE_BYTES_MAX);
     let (sent, arrived) = soon(async { tokio::join!(sender.send(message.clone()), receiver.recv()) }).await;
@@ -52,9 +53,8 @@ async fn the_largest_message_arrives_whole() {
     assert!(arrived.unwrap() == Some(message), "the message has changed");
 }
 
-#[tokio::test]
-async fn a_message_over_the_limit_is_not_sent_and_hurts_nobody() {
-    let pair = Pair::new().await;
+pub async fn a_message_over_the_limit_is_not_sent_and_hurts_nobody<B: PeerBackend>(backend: B) {
+    let pair = Pair::new(&backend).await;
     let (mut sender, mut receiver) = (pair.dialled.messages(), pair.accepted.messages());
     let bytes = MESSAGE_BYTES_MAX + 1;
     let refused = soon(sender.send(numbered(bytes))).await;
@@ -63,19 +63,17 @@ async fn a_message_over_the_limit_is_not_sent_and_hurts_nobody() {
     assert_eq!(soon(receiver.recv()).await.unwrap(), Some("small".into()));
 }
 
-#[tokio::test]
-async fn a_message_over_the_limit_is_not_received() {
-    let pair = Pair::new().await;
+pub async fn a_message_over_the_limit_is_not_received<B: PeerBackend>(backend: B) {
+    let pair = Pair::new(&backend).await;
     let mut raw = soon(pair.dialled.open_uni()).await.unwrap();
     write(&mut raw, &[0, 0x10, 0, 1]).await;
     let refused = soon(pair.accepted.messages().recv()).await;
     assert_eq!(refused, Err(MessageError::TooLarge { bytes: MESSAGE_BYTES_MAX as u64 + 1 }));
 }
 
-#[tokio::test]
-async fn an_end_inside_a_message_is_an_error() {
+pub async fn an_end_inside_a_message_is_an_error<B: PeerBackend>(backend: B) {
     for part in [&b"\0"[..], b"\0\0\0\x05", b"\0\0\0\x05hell"] {
-        let pair = Pair::new().await;
+        let pair = Pair::new(&backend).await;
         let mut raw = soon(pair.dialled.open_uni()).await.unwrap();
         write(&mut raw, part).await;
         raw.finish();
@@ -83,9 +81,8 @@ async fn an_end_inside_a_message_is_an_error() {
     }
 }
 
-#[tokio::test]
-async fn a_sender_that_is_dropped_unfinished_is_an_error() {
-    let pair = Pair::new().await;
+pub async fn a_sender_that_is_dropped_unfinished_is_an_error<B: PeerBackend>(backend: B) {
+    let pair = Pair::new(&backend).await;
     let (mut sender, mut receiver) = (pair.dialled.messages(), pair.accepted.messages());
     soon(sender.send("one".into())).await.unwrap();
     assert_eq!(soon(receiver.recv()).await.unwrap(), Some("one".into()));
@@ -93,18 +90,16 @@ async fn a_sender_that_is_dropped_unfinished_is_an_error() {
     assert_eq!(soon(receiver.recv()).await, Err(MessageError::Read(ReadError::Reset(0))));
 }
 
-#[tokio::test]
-async fn a_close_ends_a_wait_for_messages() {
-    let pair = Pair::new().await;
+pub async fn a_close_ends_a_wait_for_messages<B: PeerBackend>(backend: B) {
+    let pair = Pair::new(&backend).await;
     let mut receiver = pair.accepted.messages();
     pair.dialled.close(6, "enough");
     let reason = CloseReason::Peer { code: 6, reason: "enough".to_owned() };
     assert_eq!(soon(receiver.recv()).await, Err(MessageError::ConnectionLost(reason)));
 }
 
-#[tokio::test]
-async fn no_message_is_lost_when_recv_is_cancelled() {
-    let pair = Pair::new().await;
+pub async fn no_message_is_lost_when_recv_is_cancelled<B: PeerBackend>(backend: B) {
+    let pair = Pair::new(&backend).await;
     let (mut sender, mut receiver) = (pair.dialled.messages(), pair.accepted.messages());
     let send = async {
         for round in 0..40 {
@@ -127,6 +122,64 @@ async fn no_message_is_lost_when_recv_is_cancelled() {
         assert!(cancelled > 0, "nothing was put to the test");
     };
     soon(async { tokio::join!(send, receive) }).await;
+}
+
+pub async fn messages_of_no_bytes_are_messages<B: PeerBackend>(backend: B) {
+    let pair = Pair::new(&backend).await;
+    let (mut sender, mut receiver) = (pair.dialled.messages(), pair.accepted.messages());
+    for message in ["", "between", "", ""] {
+        soon(sender.send(message.into())).await.unwrap();
+    }
+    soon(sender.finish()).await.unwrap();
+    for message in ["", "between", "", ""] {
+        assert_eq!(soon(receiver.recv()).await, Ok(Some(message.into())));
+    }
+    assert_eq!(soon(receiver.recv()).await, Ok(None));
+}
+
+pub async fn finishing_without_a_message_tells_the_peer<B: PeerBackend>(backend: B) {
+    let pair = Pair::new(&backend).await;
+    let (mut sender, mut receiver) = (pair.dialled.messages(), pair.accepted.messages());
+    soon(sender.finish()).await.unwrap();
+    assert_eq!(soon(receiver.recv()).await, Ok(None));
+    // Each direction ends alone.
+    soon(receiver.send("still here".into())).await.unwrap();
+    assert_eq!(soon(sender.recv()).await, Ok(Some("still here".into())));
+    assert_eq!(soon(sender.send("too late".into())).await, Err(MessageError::Write(WriteError::Closed)));
+}
+
+/// A sender waits for its reader, and nothing is lost by that.
+pub async fn a_reader_that_does_not_read_holds_its_sender_back<B: PeerBackend>(backend: B) {
+    let pair = Pair::new(&backend).await;
+    let (mut sender, mut receiver) = (pair.dialled.messages(), pair.accepted.messages());
+    let mut sending = Box::pin(async {
+        for round in 0..8 {
+            sender.send(numbered(MESSAGE_BYTES_MAX - round)).await.unwrap();
+        }
+        sender.finish().await.unwrap();
+    });
+    // 8 MiB are more than any window.
+    assert!(waits(&mut sending).await);
+    let receiving = async {
+        for round in 0..8 {
+            let message = receiver.recv().await.unwrap();
+            assert!(message == Some(numbered(MESSAGE_BYTES_MAX - round)), "message {round} has changed");
+        }
+        assert_eq!(receiver.recv().await, Ok(None));
+    };
+    soon(async { tokio::join!(sending, receiving) }).await;
+}
+
+/// Half a message is worse than none: the channel refuses what comes after it.
+pub async fn a_send_that_is_cancelled_in_the_middle_breaks_the_channel<B: PeerBackend>(backend: B) {
+    let pair = Pair::new(&backend).await;
+    let mut sender = pair.dialled.messages();
+    {
+        let mut sending = Box::pin(sender.send(numbered(MESSAGE_BYTES_MAX)));
+        assert!(waits(&mut sending).await);
+    }
+    assert_eq!(soon(sender.send("next".into())).await, Err(MessageError::Write(WriteError::Closed)));
+    assert_eq!(soon(sender.finish()).await, Err(MessageError::Write(WriteError::Closed)));
 }
 
 /// A message whose bytes tell their place and its length.
