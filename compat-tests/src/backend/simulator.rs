@@ -109,6 +109,10 @@ impl PeerBackend for SimBackend {
         self.node(peer.local_peer_id()).crash();
     }
 
+    async fn freeze_peer(&self, peer: &SimP2P) {
+        self.network.isolate(&self.node(peer.local_peer_id())).forever();
+    }
+
     async fn revive_peer(&self, peer: PeerId) -> SimP2P {
         let node = self.node(peer);
         node.start();

@@ -69,6 +69,8 @@ enum Timer {
     Dial(u64),
     /// A packet arrives.
     Arrive(Envelope),
+    /// What was written to a stream at this moment leaves.
+    Flush(SideId, u64),
     /// A link has sent one packet and takes the next one.
     Depart(LinkId),
     /// What could not arrive is sent again.
@@ -134,6 +136,7 @@ impl World {
             match entry.remove() {
                 Timer::Dial(connection) => self.send_dial(connection),
                 Timer::Arrive(envelope) => self.arrive(envelope),
+                Timer::Flush(side, stream) => self.flush(side, stream),
                 Timer::Depart(link) => self.depart(link),
                 Timer::Retry(side) => self.retry(side),
                 Timer::KeepAlive(side) => self.keep_alive(side),

@@ -4,7 +4,7 @@ use std::task::{Poll, Waker};
 
 use bytes::{Buf, Bytes};
 
-use super::{BTreeMap, Event, SideId, VecDeque, World, connection::Connection, packet::Frame};
+use super::{BTreeMap, Event, SideId, Timer, VecDeque, World, connection::Connection, packet::Frame};
 use crate::{CloseReason, ConnectionLimits, ReadError, WriteError};
 
 /// The most that one packet carries, in bytes: a batch of packets of a real network, which share their fate.
@@ -26,7 +26,13 @@ pub(crate) enum Direction {
 /// The sending half of a stream.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(in crate::simulator) struct Sending {
+    /// Written and not yet packed: what is written at one moment shares its packets.
+    pending: VecDeque<Bytes>,
+    /// Bytes written.
+    written: u64,
+    /// Bytes packed.
     sent: u64,
+    flushing: bool,
     /// The most that the peer allows.
     max: u64,
     finished: bool,
@@ -67,7 +73,10 @@ pub(in crate::simulator) struct Receiving {
 impl Sending {
     const fn new(max: u64) -> Self {
         Self {
+            pending: VecDeque::new(),
+            written: 0,
             sent: 0,
+            flushing: false,
             max,
             finished: false,
             acknowledged: false,
@@ -257,7 +266,7 @@ impl World {
         }
     }
 
-    /// Writes one packet; returns its size.
+    /// Writes what fits a packet and the windows; returns its size.
     pub(in crate::simulator) fn poll_write_some(
         &mut self,
         id: SideId,
@@ -269,28 +278,74 @@ impl World {
         let Some(side) = self.side(id) else { return Poll::Pending };
         let streams = &mut side.streams;
         let Some(sending) = streams.sending.get_mut(&stream) else { return Poll::Pending };
-        let room = (sending.max - sending.sent).min(streams.send_max.saturating_sub(streams.sent)).min(BATCH_BYTES);
+        let room = (sending.max - sending.written).min(streams.send_max.saturating_sub(streams.sent)).min(BATCH_BYTES);
         if room == 0 {
             sending.write_wakers.push(waker.clone());
             return Poll::Pending;
         }
         let mut room = usize::try_from(room).unwrap_or(usize::MAX);
-        let mut bytes = Vec::new();
         let mut total = 0;
         for chunk in chunks.iter_mut().filter(|chunk| !chunk.is_empty()) {
             let part = chunk.split_to(chunk.len().min(room));
             room -= part.len();
             total += part.len();
-            bytes.push(part);
+            sending.pending.push_back(part);
             if room == 0 {
                 break;
             }
         }
-        let offset = sending.sent;
-        sending.sent += total as u64;
+        sending.written += total as u64;
         streams.sent += total as u64;
-        self.send(id, Frame::Stream { id: stream, offset, bytes, end: false }, total);
+        self.schedule_flush(id, stream);
         Poll::Ready(Ok(total))
+    }
+
+    fn schedule_flush(&mut self, id: SideId, stream: u64) {
+        if let Some(side) = self.side(id)
+            && let Some(sending) = side.streams.sending.get_mut(&stream)
+            && !std::mem::replace(&mut sending.flushing, true)
+        {
+            self.at(self.now, Timer::Flush(id, stream));
+        }
+    }
+
+    /// Packs what was written.
+    pub(super) fn flush(&mut self, id: SideId, stream: u64) {
+        let tcp = self.is_tcp(id);
+        loop {
+            let Some(side) = self.side(id) else { return };
+            if side.dead || (side.is_closed() && !tcp) {
+                return;
+            }
+            let Some(sending) = side.streams.sending.get_mut(&stream) else { return };
+            sending.flushing = false;
+            if sending.reset {
+                return;
+            }
+            let mut bytes = Vec::new();
+            let mut room = usize::try_from(BATCH_BYTES).unwrap_or(usize::MAX);
+            while room > 0
+                && let Some(front) = sending.pending.front_mut()
+            {
+                let part = front.split_to(front.len().min(room));
+                room -= part.len();
+                bytes.push(part);
+                if front.is_empty() {
+                    sending.pending.pop_front();
+                }
+            }
+            let total: usize = bytes.iter().map(Bytes::len).sum();
+            let offset = sending.sent;
+            sending.sent += total as u64;
+            let end = sending.finished && sending.pending.is_empty();
+            let more = !sending.pending.is_empty();
+            if total > 0 || end {
+                self.send(id, Frame::Stream { id: stream, offset, bytes, end }, total);
+            }
+            if !more {
+                return;
+            }
+        }
     }
 
     pub(in crate::simulator) fn finish(&mut self, id: SideId, stream: u64) {
@@ -302,8 +357,7 @@ impl World {
         }
         sending.finished = true;
         sending.wake();
-        let offset = sending.sent;
-        self.send(id, Frame::Stream { id: stream, offset, bytes: Vec::new(), end: true }, 0);
+        self.schedule_flush(id, stream);
     }
 
     pub(in crate::simulator) fn reset(&mut self, id: SideId, stream: u64, code: u64) {
@@ -313,8 +367,10 @@ impl World {
             return;
         }
         sending.reset = true;
+        sending.pending.clear();
         sending.wake();
-        let sent = sending.sent;
+        // What was written and never packed counts, too: the window was used for it.
+        let sent = sending.written;
         // What has not left yet never will.
         side.held.retain(|envelope| !matches!(envelope.frame, Frame::Stream { id, .. } if id == stream));
         if let Some(connection) = self.connections.get(&id.connection)
