@@ -61,7 +61,7 @@ mod world;
 pub use self::{
     conditions::Conditions,
     connection::SimConnection,
-    network::{SimNetwork, SimNode},
+    network::{SimNetwork, SimNode, SimUsage},
     peer::{SimListener, SimP2P, SimPeerConfig},
     rule::{Fault, Packet, PacketClass, Verdict},
     runtime::run,

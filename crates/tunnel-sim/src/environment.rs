@@ -55,6 +55,12 @@ impl Default for Environment {
 }
 
 impl Environment {
+    /// The defaults, with another seed.
+    #[must_use]
+    pub fn with_seed(seed: u64) -> Self {
+        Self { seed, ..Self::default() }
+    }
+
     /// Reads the environment of this process.
     pub fn read() -> Result<Self, EnvironmentError> {
         Self::from_variables(|name| env::var(name).ok())

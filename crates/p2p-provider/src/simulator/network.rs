@@ -144,11 +144,28 @@ impl SimNetwork {
         self.shared.with(|world| world.trace.observe(Box::new(observer)));
     }
 
+    /// What is open at this moment.
+    #[must_use]
+    pub fn usage(&self) -> SimUsage {
+        self.shared.with(|world| world.usage())
+    }
+
     /// The trace so far.
     #[must_use]
     pub fn trace(&self) -> TraceSummary {
         self.shared.with(|world| world.trace.summary())
     }
+}
+
+/// What is open in a network at a moment, apart from TCP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SimUsage {
+    /// Connections of which at least one side is open.
+    pub connections: usize,
+    /// Streams that have not ended, on every side that knows them.
+    pub streams: usize,
+    /// Bytes that wait to be read.
+    pub unread_bytes: u64,
 }
 
 impl fmt::Debug for SimNetwork {

@@ -1,11 +1,18 @@
 //! Streams: what is written, read, finished, reset and stopped, and the windows around it.
 
-use std::task::{Poll, Waker};
+use std::{
+    collections::BTreeSet,
+    task::{Poll, Waker},
+};
 
 use bytes::{Buf, Bytes};
 
-use super::{BTreeMap, Event, SideId, Timer, VecDeque, World, connection::Connection, packet::Frame};
-use crate::{CloseReason, ConnectionLimits, ReadError, WriteError};
+use super::{
+    BTreeMap, Event, SideId, Timer, VecDeque, World,
+    connection::{Connection, Streams},
+    packet::Frame,
+};
+use crate::{CloseReason, ConnectionLimits, ReadError, WriteError, simulator::network::SimUsage};
 
 /// The most that one packet carries, in bytes: a batch of packets of a real network, which share their fate.
 const BATCH_BYTES: u64 = 16 << 10;
@@ -582,6 +589,24 @@ impl World {
             side.streams.by_direction[direction.index()].ended += 1;
             self.announce(id, direction);
         }
+    }
+
+    // What is open.
+
+    pub(in crate::simulator) fn usage(&self) -> SimUsage {
+        let mut usage = SimUsage::default();
+        for connection in self.connections.values().filter(|connection| !connection.tcp) {
+            let open = connection.sides.iter().filter(|side| side.is_open());
+            usage.connections += usize::from(open.clone().next().is_some());
+            for side in open {
+                let Streams { sending, receiving, .. } = &side.streams;
+                let halves = sending.iter().filter(|(_, sending)| !sending.is_done()).map(|(stream, _)| stream);
+                let others = receiving.iter().filter(|(_, receiving)| !receiving.done).map(|(stream, _)| stream);
+                usage.streams += halves.chain(others).collect::<BTreeSet<_>>().len();
+                usage.unread_bytes += receiving.values().map(|receiving| receiving.unread_bytes).sum::<u64>();
+            }
+        }
+        usage
     }
 
     // What arrives.
