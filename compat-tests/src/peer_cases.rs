@@ -60,7 +60,8 @@ macro_rules! for_each_peer_case {
                 a_finish_is_a_clean_end
                 an_unfinished_stream_never_ends_cleanly
                 the_code_of_a_reset_arrives
-                a_reset_after_a_finish_still_cuts_what_is_not_delivered
+                a_reset_right_after_a_finish_never_leaves_a_short_stream
+                a_reset_cuts_what_waits_for_the_reader
                 the_code_of_a_stop_arrives
                 a_stop_wakes_a_writer_that_waits
                 a_dropped_reader_stops_the_writer
