@@ -48,6 +48,7 @@
 mod conditions;
 mod connection;
 mod network;
+mod news;
 mod peer;
 mod rule;
 mod runtime;

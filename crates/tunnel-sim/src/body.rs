@@ -81,9 +81,10 @@ impl http_body::Body for Made {
 
     fn size_hint(&self) -> SizeHint {
         // What breaks off has promised more.
-        match self.plan.declared {
-            true => SizeHint::with_exact(self.length - self.offset + u64::from(self.breaks)),
-            false => SizeHint::default(),
+        if self.plan.declared {
+            SizeHint::with_exact(self.length - self.offset + u64::from(self.breaks))
+        } else {
+            SizeHint::default()
         }
     }
 }

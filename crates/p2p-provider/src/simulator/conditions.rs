@@ -99,9 +99,9 @@ impl Conditions {
 
     /// How long a sender waits before it sends a lost packet again, at first.
     pub(super) fn retransmission_timeout(&self) -> Duration {
-        // Three times the round trip, and never below the 25 ms that a peer may delay its acknowledgement (RFC 9000
-        // §18.2), and a little.
-        ((self.latency + self.jitter) * 6).max(Duration::from_millis(30))
+        // The packets behind it tell of a loss after a round trip and a little (RFC 9002 §6.1.2: 9/8 of it); and never
+        // below the 25 ms by which a peer may delay its acknowledgement (RFC 9000 §18.2).
+        ((self.latency * 2 + self.jitter) * 9 / 8).max(Duration::from_millis(25))
     }
 }
 

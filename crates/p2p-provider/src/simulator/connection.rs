@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream};
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 use super::{
     shared::Shared,
@@ -26,12 +26,12 @@ pub(super) struct Handle {
     pub(super) side: SideId,
     id: u64,
     peer: PeerId,
-    closed: Option<watch::Receiver<Option<CloseReason>>>,
+    closed: Option<Arc<SetOnce<CloseReason>>>,
 }
 
 impl SimConnection {
     pub(super) fn new(shared: &Arc<Shared>, side: SideId, id: u64) -> Self {
-        let (peer, closed) = shared.with(|world| (world.peer_id_of(side), world.watch_closed(side)));
+        let (peer, closed) = shared.with(|world| (world.peer_id_of(side), world.closed(side)));
         let peer = peer.unwrap_or(PeerId([0; 32]));
         Self(Arc::new(Handle { shared: Arc::clone(shared), side, id, peer, closed }))
     }
@@ -88,15 +88,17 @@ impl P2PConnection for SimConnection {
 
     fn path_changes(&self) -> impl Stream<Item = Path> + Send + Unpin + 'static {
         let (shared, side) = (Arc::clone(&self.0.shared), self.0.side);
-        let changes = shared.with(|world| world.watch_path(side));
-        let next = move |(mut changes, shared): (watch::Receiver<u64>, Arc<Shared>)| async move {
-            changes.changed().await.ok()?;
-            let path = shared.with(|world| world.path(side));
-            Some((path, (changes, shared)))
-        };
-        stream::iter(changes.map(|changes| (changes, shared)))
-            .flat_map(move |state| stream::unfold(state, next).boxed())
-            .boxed()
+        let news = shared.with(|world| world.path_changes(side));
+        let state = news.map(|news| (news.count(), news));
+        stream::unfold(state, move |state| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let (seen, news) = state?;
+                let seen = news.after(seen).await?;
+                Some((shared.with(|world| world.path(side)), Some((seen, news))))
+            }
+        })
+        .boxed()
     }
 
     fn set_limits(&self, limits: ConnectionLimits) {
@@ -106,16 +108,15 @@ impl P2PConnection for SimConnection {
     fn closed(&self) -> impl Future<Output = CloseReason> + Send + 'static {
         let closed = self.0.closed.clone();
         async move {
-            let Some(mut closed) = closed else { return CloseReason::Local };
-            match closed.wait_for(Option::is_some).await {
-                Ok(reason) => reason.clone().unwrap_or(CloseReason::Local),
-                Err(_) => CloseReason::Local,
+            match closed {
+                Some(closed) => closed.wait().await.clone(),
+                None => CloseReason::Local,
             }
         }
     }
 
     fn close_reason(&self) -> Option<CloseReason> {
-        self.0.closed.as_ref().map_or(Some(CloseReason::Local), |closed| closed.borrow().clone())
+        self.0.closed.as_ref().map_or(Some(CloseReason::Local), |closed| closed.get().cloned())
     }
 
     fn close(&self, code: u64, reason: &str) {

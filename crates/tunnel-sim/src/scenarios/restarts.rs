@@ -117,7 +117,7 @@ pub(super) async fn rolling(stage: Stage) {
         }
         let roll = async {
             sleep(Duration::from_millis(150)).await;
-            if !host.roll(Duration::from_secs(60)).await {
+            if !host.roll(Duration::from_mins(1)).await {
                 stage.oracle.violate("a drain did not end in time");
             }
         };

@@ -109,7 +109,7 @@ fn request(client: SimClient, random: &mut fastrand::Rng) -> LocalBoxFuture<'sta
 async fn trouble(stage: Stage, host: Rc<SimHost>, client: SimClient, index: u64) {
     let mut random = stage.random(1000 + index);
     let start = STORM.mul_f64(random.f64());
-    let lasts = (STORM - start).mul_f64(random.f64());
+    let lasts = STORM.saturating_sub(start).mul_f64(random.f64());
     sleep(start).await;
     let (network, home, away) = (&stage.network, &host.node, &client.node);
     let fault: Fault = match random.u8(..9) {

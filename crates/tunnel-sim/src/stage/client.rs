@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{Method, Request as HttpRequest};
 use p2p_provider::simulator::{SimNode, SimP2P, SimPeerConfig};
 use tokio::time::{sleep, timeout};
-use tunnel_core::{Body, Health, Request, Transport};
+use tunnel_core::{Body, Failure, Health, Request, Transport};
 use tunnel_p2p::{Client, ClientConfig, Ticket};
 
 use super::{Stage, ws};
@@ -124,6 +124,11 @@ impl SimClient {
         self.stage.oracle.end(id, ending);
     }
 
+    fn explain(&self, id: u64, failure: &Failure) {
+        let text = format!("request {id} {}: {failure}", failure.kind().name());
+        self.stage.network.note(&self.node.name(), &text);
+    }
+
     async fn exchange(&self, plan: &Plan, pace: Pace) -> Ending {
         let oracle = &self.stage.oracle;
         let method = if plan.up > 0 { Method::POST } else { Method::GET };
@@ -132,8 +137,10 @@ impl SimClient {
         let body = if plan.up > 0 { Made::request(*plan, oracle.clone()).into_body() } else { Body::empty() };
         let response = match self.client.send(Request::http(plan.id, parts, body)).await {
             Ok(response) => response,
-            Err(error) if error.may_have_been_delivered() => return Ending::Failed,
-            Err(_) => return Ending::Undelivered,
+            Err(error) => {
+                self.explain(plan.id, error.failure());
+                return if error.may_have_been_delivered() { Ending::Failed } else { Ending::Undelivered };
+            }
         };
         match read(response.body, plan, Side::Response, pace, oracle).await {
             Read::Complete if plan.verb == Verb::Break => {
@@ -142,7 +149,10 @@ impl SimClient {
             }
             Read::Complete => Ending::Complete,
             Read::Left => Ending::Aborted,
-            Read::Failed(_) => Ending::Failed,
+            Read::Failed(failure) => {
+                self.explain(plan.id, &failure);
+                Ending::Failed
+            }
         }
     }
 }

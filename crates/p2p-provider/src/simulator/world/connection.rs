@@ -1,8 +1,8 @@
 //! A connection between two nodes: its two sides, its life and its end.
 
-use std::task::Waker;
+use std::{sync::Arc, task::Waker};
 
-use tokio::sync::watch;
+use tokio::sync::SetOnce;
 
 use super::{
     BTreeMap, Duration, Envelope, Event, Packet, Timer, VecDeque, Verdict, World,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     CloseReason, ConnectionLimits, PathKind, PeerId,
-    simulator::{peer::SimPeerConfig, rule::PacketClass},
+    simulator::{news::News, peer::SimPeerConfig, rule::PacketClass},
 };
 
 /// A relayed connection looks for a direct path this often.
@@ -60,7 +60,7 @@ pub(super) struct Side {
     pub(super) node: Option<usize>,
     pub(super) status: Status,
     pub(super) config: SimPeerConfig,
-    closed: watch::Sender<Option<CloseReason>>,
+    closed: Arc<SetOnce<CloseReason>>,
     /// The code and reason of our own close.
     pub(super) farewell: (u64, String),
     /// The node's process has ended.
@@ -68,7 +68,7 @@ pub(super) struct Side {
     /// Somebody can still use this side.
     pub(super) held_by_user: bool,
     pub(super) heard: Duration,
-    path_changes: Option<watch::Sender<u64>>,
+    path_changes: Arc<News>,
     /// What could not arrive, in order.
     pub(super) held: VecDeque<Envelope>,
     pub(super) retrying: bool,
@@ -144,12 +144,12 @@ impl Side {
             node,
             status,
             config,
-            closed: watch::Sender::new(None),
+            closed: Arc::default(),
             farewell: (0, String::new()),
             dead: false,
             held_by_user: false,
             heard: now,
-            path_changes: Some(watch::Sender::new(0)),
+            path_changes: Arc::default(),
             held: VecDeque::new(),
             retrying: false,
             retries: 0,
@@ -167,11 +167,11 @@ impl Side {
     }
 
     pub(super) fn closed_reason(&self) -> Option<CloseReason> {
-        self.closed.borrow().clone()
+        self.closed.get().cloned()
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.closed.borrow().is_some()
+        self.closed.initialized()
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -221,13 +221,13 @@ impl World {
     }
 
     /// Resolves with the reason when the side is closed.
-    pub(in crate::simulator) fn watch_closed(&mut self, id: SideId) -> Option<watch::Receiver<Option<CloseReason>>> {
-        self.side(id).map(|side| side.closed.subscribe())
+    pub(in crate::simulator) fn closed(&mut self, id: SideId) -> Option<Arc<SetOnce<CloseReason>>> {
+        self.side(id).map(|side| Arc::clone(&side.closed))
     }
 
     /// Changes with the path; ends with the connection.
-    pub(in crate::simulator) fn watch_path(&mut self, id: SideId) -> Option<watch::Receiver<u64>> {
-        self.side(id).and_then(|side| side.path_changes.as_ref().map(watch::Sender::subscribe))
+    pub(in crate::simulator) fn path_changes(&mut self, id: SideId) -> Option<Arc<News>> {
+        self.side(id).map(|side| Arc::clone(&side.path_changes))
     }
 
     pub(in crate::simulator) fn peer_id_of(&self, id: SideId) -> Option<PeerId> {
@@ -266,9 +266,10 @@ impl World {
             self.trace.record(now, &self.nodes[node].name, &event);
         }
         let Some(side) = self.side(id) else { return };
-        side.path_changes = None;
+        side.path_changes.end();
         side.held.clear();
-        side.closed.send_replace(Some(reason));
+        // It is not set yet: that was asked for above.
+        side.closed.set(reason).ok();
         side.wake_all();
         if id.index == 1 {
             self.forget_handshake(id.connection);
@@ -308,7 +309,7 @@ impl World {
         if let Some(side) = self.side(id)
             && !side.is_closed()
         {
-            side.closed.send_replace(Some(CloseReason::Local));
+            side.closed.set(CloseReason::Local).ok();
         }
     }
 
@@ -405,9 +406,7 @@ impl World {
         for index in 0..2 {
             let side = &mut connection.sides[index];
             side.held.iter_mut().for_each(|envelope| envelope.path = path);
-            if let Some(changes) = &side.path_changes {
-                changes.send_modify(|version| *version += 1);
-            }
+            side.path_changes.publish();
         }
         let nodes = [connection.sides[0].node, connection.sides[1].node];
         for node in nodes.into_iter().flatten() {

@@ -97,7 +97,7 @@ impl World {
                 if !envelope.frame.is_reliable() {
                     return;
                 }
-                delay += conditions.retransmission_timeout() * 2_u32.pow(losses);
+                delay += conditions.retransmission_timeout();
                 losses += 1;
             }
         }

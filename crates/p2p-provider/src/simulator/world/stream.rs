@@ -405,12 +405,14 @@ impl World {
     }
 
     pub(in crate::simulator) fn drop_sending(&mut self, id: SideId, stream: u64) {
-        if let Some(side) = self.side(id)
-            && let Some(sending) = side.streams.sending.get_mut(&stream)
-        {
-            sending.held_by_user = false;
+        let Some(side) = self.side(id) else { return };
+        let Some(sending) = side.streams.sending.get_mut(&stream) else { return };
+        sending.held_by_user = false;
+        match sending.stopped {
+            // As noq does it: a stream that the peer has stopped cannot be finished.
+            Some(code) if !sending.finished => self.reset(id, stream, code),
+            _ => self.settle(id, stream),
         }
-        self.settle(id, stream);
     }
 
     // Reading.
@@ -687,16 +689,18 @@ impl World {
         }
     }
 
-    /// Cuts the bytes of a packet elsewhere, now and then: readers must not rely on what the writer wrote at once.
+    /// Cuts the bytes of a packet into pieces as a real network would have carried them, and now and then elsewhere:
+    /// readers must not rely on what the writer wrote at once.
     fn cut(&mut self, bytes: Vec<Bytes>) -> Vec<Bytes> {
         let random = &mut self.cuts;
-        if random.u8(..) >= 64 {
-            return bytes;
-        }
+        let odd = random.u8(..) < 64;
         let mut pieces = Vec::new();
         for mut piece in bytes {
-            while piece.len() > 1 && random.bool() {
+            while odd && piece.len() > 1 && random.bool() {
                 pieces.push(piece.split_to(random.usize(1..piece.len().min(64))));
+            }
+            while piece.len() > PIECE_BYTES {
+                pieces.push(piece.split_to(PIECE_BYTES));
             }
             if piece.has_remaining() {
                 pieces.push(piece);
