@@ -80,7 +80,13 @@ pub(crate) struct DemoOptions {
     )]
     pub(crate) service_only: bool,
     /// Where that service listens; port 0 takes any free one
-    #[arg(long, env = "TUNNEL_P2P_DEMO_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
+    #[arg(
+        long,
+        env = "TUNNEL_P2P_DEMO_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:8000",
+        requires = "service_only"
+    )]
     pub(crate) listen: SocketAddr,
 }
 
@@ -97,7 +103,13 @@ pub(crate) struct CompatOptions {
     #[arg(long, env = "TUNNEL_P2P_COMPAT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
     /// The service behind it
-    #[arg(long, env = "TUNNEL_P2P_COMPAT_SERVICE_KIND", value_enum, default_value_t = ServiceKind::Demo)]
+    #[arg(
+        long,
+        env = "TUNNEL_P2P_COMPAT_SERVICE_KIND",
+        value_name = "KIND",
+        value_enum,
+        default_value_t = ServiceKind::Demo
+    )]
     pub(crate) service_kind: ServiceKind,
     /// Expect every response to say that it came by this transport (x-tunnel-transport), such as `p2p`
     #[arg(long, env = "TUNNEL_P2P_COMPAT_TRANSPORT", value_name = "NAME")]

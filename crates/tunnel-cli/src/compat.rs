@@ -32,7 +32,8 @@ pub(crate) async fn run(options: &CompatOptions, output: Output) -> Result<Outco
         found = preflight(&target) => found.map_err(|error| not_there(error, &target))?,
         () = signals.next() => return Ok(Outcome::Aborted),
     }
-    output.note(format!("{} checks of what is at http://{}", chosen.len(), target.authority()));
+    let checks = if chosen.len() == 1 { "1 check".to_owned() } else { format!("{} checks", chosen.len()) };
+    output.note(format!("{checks} of what is at http://{}", target.authority()));
     let Some(report) = check(&target, &chosen, &mut signals, output).await else { return Ok(Outcome::Aborted) };
     report.print();
     if let Some(file) = &options.junit {

@@ -59,9 +59,7 @@ async fn beside_a_slow_reader(probe: &Probe) -> Result<(), Difference> {
     let mut slow = probe.get("/files/64MiB.bin").await?.expecting(200).await?;
     slow.piece().await?.context("the file ended")?;
     let start = Instant::now();
-    for _ in 0..20 {
-        download(probe, "/files/65537.bin", 65_537).await?;
-    }
+    probe.at_once(20, async |_| download(probe, "/files/65537.bin", 65_537).await).await?;
     let elapsed = start.elapsed();
     ensure!(elapsed < QUICK_MAX, "20 small downloads took {elapsed:.1?} beside a client that does not read");
     slow.piece().await.context("the slow reader, when it reads on")?.context("the file ended early")?;

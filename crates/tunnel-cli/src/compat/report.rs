@@ -57,7 +57,7 @@ impl Report {
         output.text(self.table().to_string());
         for finding in &self.findings {
             if let Err(difference) = &finding.result {
-                output.note(format!("✗ {}: {}: {difference}", finding.check.group(), finding.check.name()));
+                output.text(format!("✗ {}: {}: {difference}", finding.check.group(), finding.check.name()));
             }
         }
         output.json(&json!({ "event": "done", "checks": checks, "differences": differences }));
