@@ -23,7 +23,7 @@ use super::{
     difference::{Context, Difference, ensure},
     keep_alive::KeepAlive,
     raw::Raw,
-    socket::{Handshake, Socket},
+    socket::Socket,
 };
 
 /// A request body.
@@ -123,8 +123,12 @@ impl Probe {
         Ok(Raw::new(self, self.connect().await?))
     }
 
-    /// Opens a WebSocket, or sees it refused.
-    pub(super) async fn web_socket(&self, target: &str, headers: &[(&str, &str)]) -> Result<Handshake, Difference> {
+    /// Opens a WebSocket; returns it and the headers of the 101.
+    pub(super) async fn web_socket(
+        &self,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<(Socket, HeaderMap), Difference> {
         let url = format!("ws://{}{}", self.target.authority(), self.target.sent_for_web_socket(target));
         let mut request = url.into_client_request()?;
         for (name, value) in headers {
@@ -140,12 +144,12 @@ impl Probe {
             Ok((socket, response)) => {
                 let headers = response.into_parts().0.headers;
                 self.lock().status = Some(101);
-                Ok(Handshake::Accepted(Box::new(Socket::new(socket, self.timeout())), headers))
+                Ok((Socket::new(socket, self.timeout()), headers))
             }
             Err(tungstenite::Error::Http(response)) => {
-                let (parts, body) = response.into_parts();
-                self.note(parts.status, &parts.headers);
-                Ok(Handshake::Refused(parts.status, parts.headers, body.unwrap_or_default()))
+                self.note(response.status(), response.headers());
+                let status = response.status().as_u16();
+                Err(Difference::new(format!("the WebSocket was refused with {status}, expected 101")))
             }
             Err(error) => Err(error).context("the WebSocket handshake failed"),
         }
@@ -153,7 +157,7 @@ impl Probe {
 
     /// An open WebSocket to the echo.
     pub(super) async fn echo_socket(&self, target: &str) -> Result<Socket, Difference> {
-        Ok(self.web_socket(target, &[]).await?.accepted()?.0)
+        Ok(self.web_socket(target, &[]).await?.0)
     }
 
     /// Waits until the service counts this many requests of `kind` with this tag.

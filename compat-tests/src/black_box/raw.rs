@@ -37,9 +37,23 @@ impl<'a> Raw<'a> {
     }
 
     /// Sends a request head, with what the target wants in it; `fields` are whole lines.
-    pub(super) async fn request(&mut self, method: &str, uri: &str, fields: &[&str]) -> Result<(), Difference> {
+    pub(super) async fn request(&mut self, method: &str, target: &str, fields: &[&str]) -> Result<(), Difference> {
+        let target = self.probe.target().sent(target);
+        self.send_head(method, &target, fields).await
+    }
+
+    /// Asks for a WebSocket.
+    pub(super) async fn upgrade(&mut self, target: &str) -> Result<(), Difference> {
+        let target = self.probe.target().sent_for_web_socket(target);
+        // The key is that of RFC 6455 §1.3.
+        let key = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==";
+        let fields = ["connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13", key];
+        self.send_head("GET", &target, &fields).await
+    }
+
+    async fn send_head(&mut self, method: &str, sent: &str, fields: &[&str]) -> Result<(), Difference> {
         let target = self.probe.target();
-        let mut head = format!("{method} {} HTTP/1.1\r\nhost: {}\r\n", target.sent(uri), target.authority());
+        let mut head = format!("{method} {sent} HTTP/1.1\r\nhost: {}\r\n", target.authority());
         if let Some(Ok(authorization)) = target.authorization().map(HeaderValue::to_str) {
             head = format!("{head}authorization: {authorization}\r\n");
         }

@@ -3,37 +3,10 @@
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use http::{HeaderMap, StatusCode};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
 use super::difference::{Context, Difference, ensure, shortened};
-
-/// How a handshake ended.
-#[derive(Debug)]
-pub(super) enum Handshake {
-    /// With an open socket, and the headers of the 101.
-    Accepted(Box<Socket>, HeaderMap),
-    /// With an ordinary response: status, headers and body.
-    Refused(StatusCode, HeaderMap, Vec<u8>),
-}
-
-impl Handshake {
-    /// The open socket.
-    pub(super) fn accepted(self) -> Result<(Socket, HeaderMap), Difference> {
-        match self {
-            Self::Accepted(socket, headers) => Ok((*socket, headers)),
-            Self::Refused(status, _, body) => {
-                let body = String::from_utf8_lossy(&body);
-                Err(Difference::new(format!(
-                    "the WebSocket was refused with {} ({}), expected 101",
-                    status.as_u16(),
-                    shortened(&body.trim_end())
-                )))
-            }
-        }
-    }
-}
 
 /// An open WebSocket. Dropping it cuts the connection without a close.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! WebSockets carry whole messages both ways, and say how they end.
 
 use bytes::Bytes;
-use futures::FutureExt;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::{
     Message,
@@ -14,13 +13,13 @@ use tokio_tungstenite::tungstenite::{
     },
 };
 
-use super::{Checks, bodies::download, headers::received};
+use super::{Checks, headers::received};
 use crate::{
     black_box::{
         Difference,
-        difference::{Context, ensure, same, shortened},
+        difference::{Context, same, shortened},
         probe::Probe,
-        socket::{Handshake, Socket},
+        socket::Socket,
     },
     demo_service::Content,
 };
@@ -96,7 +95,7 @@ async fn ping(probe: &Probe) -> Result<(), Difference> {
 }
 
 async fn unasked(probe: &Probe) -> Result<(), Difference> {
-    let (mut socket, _) = probe.web_socket("/ws/count?count=1000", &[]).await?.accepted()?;
+    let (mut socket, _) = probe.web_socket("/ws/count?count=1000", &[]).await?;
     for number in 0..1000 {
         socket.expect(&Message::text(number.to_string())).await?;
     }
@@ -125,14 +124,14 @@ async fn closed_without_code(probe: &Probe) -> Result<(), Difference> {
 
 async fn subprotocol(probe: &Probe) -> Result<(), Difference> {
     let offered = [("sec-websocket-protocol", "other.v9, echo.v1, echo.v0")];
-    let (mut socket, headers) = probe.web_socket("/ws", &offered).await?.accepted()?;
+    let (mut socket, headers) = probe.web_socket("/ws", &offered).await?;
     let chosen = headers.get("sec-websocket-protocol").context("no subprotocol was chosen")?;
     same("the subprotocol", chosen, "echo.v1")?;
     good_bye(&mut socket).await
 }
 
 async fn no_subprotocol(probe: &Probe) -> Result<(), Difference> {
-    let (mut socket, headers) = probe.web_socket("/ws", &[]).await?.accepted()?;
+    let (mut socket, headers) = probe.web_socket("/ws", &[]).await?;
     same("the subprotocol", headers.get("sec-websocket-protocol"), None)?;
     good_bye(&mut socket).await
 }
@@ -140,7 +139,7 @@ async fn no_subprotocol(probe: &Probe) -> Result<(), Difference> {
 async fn handshake(probe: &Probe) -> Result<(), Difference> {
     let target = "/ws/about?room=a%2Bb&room=%20";
     let sent = [("cookie", "session=abc"), ("x-demo-twice", "one"), ("x-demo-twice", "two")];
-    let (mut socket, _) = probe.web_socket(target, &sent).await?.accepted()?;
+    let (mut socket, _) = probe.web_socket(target, &sent).await?;
     let message = socket.receive().await?;
     let about: Value = serde_json::from_slice(&message.into_data()).context("the first message is not JSON")?;
     same("the target", probe.target().received(about["target"].as_str().unwrap_or_default()), target)?;
@@ -150,14 +149,12 @@ async fn handshake(probe: &Probe) -> Result<(), Difference> {
 }
 
 async fn refused(probe: &Probe) -> Result<(), Difference> {
-    match probe.web_socket("/ws/refused", &[]).await? {
-        Handshake::Accepted(..) => Err(Difference::new("the WebSocket was accepted, expected 403")),
-        Handshake::Refused(status, headers, body) => {
-            same("the status", status.as_u16(), 403)?;
-            same("x-demo-status", headers.get("x-demo-status").context("x-demo-status is missing")?, "403")?;
-            same("the body", String::from_utf8_lossy(&body), "no WebSocket for you\n")
-        }
-    }
+    let mut raw = probe.raw().await?;
+    raw.upgrade("/ws/refused").await?;
+    let head = raw.head().await?;
+    same("the status", head.status, 403)?;
+    same("x-demo-status", head.headers.get("x-demo-status").context("x-demo-status is missing")?, "403")?;
+    same("the body", String::from_utf8_lossy(&raw.body(&head).await?), "no WebSocket for you\n")
 }
 
 async fn one_of_many(probe: &Probe, number: usize) -> Result<(), Difference> {
@@ -168,23 +165,18 @@ async fn one_of_many(probe: &Probe, number: usize) -> Result<(), Difference> {
     good_bye(&mut socket).await
 }
 
+/// Every message comes back while the file is on its way: it is read only between messages.
 async fn beside_a_download(probe: &Probe) -> Result<(), Difference> {
+    let content = Content::new(32 << 20);
     let mut socket = probe.echo_socket("/ws").await?;
-    let mut messages = 0;
-    {
-        let mut download = std::pin::pin!(download(probe, "/files/32MiB.bin", 32 << 20).fuse());
-        let mut done = false;
-        while !done {
-            done = tokio::select! {
-                biased;
-                ended = &mut download => ended.map(|()| true)?,
-                echoed = socket.echo(Message::text("still there?")) => echoed.map(|()| false)?,
-            };
-            messages += 1;
-        }
+    let mut answer = probe.get("/files/32MiB.bin").await?.expecting(200).await?;
+    let mut received = 0;
+    for number in 0..20 {
+        received += answer.piece().await?.context("the file ended early")?.len() as u64;
+        socket.echo(Message::text(format!("message {number}"))).await.context("beside a download")?;
     }
-    ensure!(messages > 1, "no message came back while the file was on its way");
-    Ok(())
+    probe.bytes(received + answer.compare(content, received..content.length()).await?);
+    good_bye(&mut socket).await
 }
 
 async fn good_bye(socket: &mut Socket) -> Result<(), Difference> {
