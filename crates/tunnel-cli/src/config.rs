@@ -12,7 +12,13 @@ mod values;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub(crate) use self::{file::ConfigFile, gateway::GatewayOptions, host::HostOptions, time::set, values::ProfileOption};
+pub(crate) use self::{
+    file::ConfigFile,
+    gateway::GatewayOptions,
+    host::HostOptions,
+    time::{Span, set},
+    values::ProfileOption,
+};
 use crate::error::CliError;
 
 /// Options of the logs; table `[log]`.

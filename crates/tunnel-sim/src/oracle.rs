@@ -23,9 +23,9 @@ pub const RESUME_LIMIT: Duration = Duration::from_secs(30);
 /// What may lie unread on one stream: its window.
 pub const WINDOW_BYTES: u64 = 1_250_000;
 
-/// What may be under way between a service and a reader that does not read: the window of a stream, what was sent before
-/// the body moved to another one (256 KiB), a batch (64 KiB), and what the reader takes ahead (48 KiB).
-pub const QUEUE_BYTES_MAX: u64 = WINDOW_BYTES + (368 << 10);
+/// What may be under way between a service and a reader that does not read: the window of a stream, and of a second one
+/// if the body has moved late, a batch (64 KiB), and what the reader takes ahead (48 KiB).
+pub const QUEUE_BYTES_MAX: u64 = 2 * WINDOW_BYTES + (112 << 10);
 
 /// Violations that are kept; one is enough to fail.
 const VIOLATIONS_MAX: usize = 20;

@@ -10,7 +10,7 @@ use axum::{
 };
 use futures::stream;
 
-use super::content::Content;
+use super::Content;
 
 /// When the content was last modified: never, but a validator needs a date.
 const LAST_MODIFIED: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
@@ -40,6 +40,9 @@ pub(super) async fn file(
 }
 
 fn answer(method: &Method, content: Content, headers: &HeaderMap) -> Response {
+    if text(headers, header::IF_MATCH).is_some_and(|tags| !lists(tags, |tag| tag == content.etag())) {
+        return StatusCode::PRECONDITION_FAILED.into_response();
+    }
     if is_unmodified(content, headers) {
         return StatusCode::NOT_MODIFIED.into_response();
     }
@@ -69,12 +72,14 @@ fn part(status: StatusCode, content: Content, range: Range<u64>) -> Response {
 
 fn is_unmodified(content: Content, headers: &HeaderMap) -> bool {
     match text(headers, header::IF_NONE_MATCH) {
-        Some(tags) => tags.split(',').map(str::trim).any(|tag| {
-            // If-None-Match compares weakly (RFC 9110 §13.1.2).
-            tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == content.etag()
-        }),
+        // If-None-Match compares weakly (RFC 9110 §13.1.2).
+        Some(tags) => lists(tags, |tag| tag.strip_prefix("W/").unwrap_or(tag) == content.etag()),
         None => text(headers, header::IF_MODIFIED_SINCE) == Some(LAST_MODIFIED),
     }
+}
+
+fn lists(tags: &str, matches: impl Fn(&str) -> bool) -> bool {
+    tags.split(',').map(str::trim).any(|tag| tag == "*" || matches(tag))
 }
 
 #[derive(Debug, PartialEq, Eq)]
