@@ -5,13 +5,13 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use http::HeaderMap;
 use tokio::time::{sleep, timeout};
-use tunnel_core::{Transport, WsClose, WsMessage, WsOpen, WsSession, WsUpgrade};
+use tunnel_core::{Failure, Transport, WsClose, WsMessage, WsOpen, WsSession, WsUpgrade};
 
 use super::SimClient;
 use crate::{oracle::Ending, plan::bytes_of};
 
 /// An answer of the echo comes within this, or the WebSocket ends.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 /// Sends messages and compares the echo; closes, and compares the echo of that.
 pub(super) async fn converse(client: &SimClient, id: u64, messages: u32, pause: Duration) -> Ending {
@@ -41,26 +41,19 @@ pub(super) async fn converse(client: &SimClient, id: u64, messages: u32, pause: 
     Ending::Complete
 }
 
+/// Whether the message came back as it was. An error is no violation; anything else is.
 async fn echoes(client: &SimClient, id: u64, session: &mut WsSession, message: WsMessage) -> bool {
     let answer = timeout(ANSWER_LIMIT, async {
-        session.sink.send(message.clone()).await.ok()?;
-        session.stream.next().await
+        session.sink.send(message.clone()).await?;
+        Ok::<_, Failure>(session.stream.next().await)
     });
-    match answer.await {
-        Ok(Some(Ok(answer))) if answer == message => true,
-        Ok(Some(Ok(answer))) => {
-            let (sent, got) = (message.len(), answer.len());
-            client.stage.oracle.violate(format!("WebSocket {id}: an echo of {got} bytes came for {sent}"));
-            false
-        }
-        Ok(Some(Err(_))) => false,
-        Ok(None) => {
-            // Sending has failed: then the stream ends with an error, too, unless it had its close.
-            false
-        }
-        Err(_) => {
-            client.stage.oracle.violate(format!("WebSocket {id}: neither answer nor end within {ANSWER_LIMIT:?}"));
-            false
-        }
-    }
+    let violation = match answer.await {
+        Ok(Ok(Some(Ok(answer)))) if answer == message => return true,
+        Ok(Err(_) | Ok(Some(Err(_)))) => return false,
+        Ok(Ok(Some(Ok(answer)))) => format!("an echo of {} bytes came for {}", answer.len(), message.len()),
+        Ok(Ok(None)) => "it ended without a close and without an error".to_owned(),
+        Err(_) => format!("neither an answer nor an end came within {ANSWER_LIMIT:?}"),
+    };
+    client.stage.oracle.violate(format!("WebSocket {id}: {violation}"));
+    false
 }
