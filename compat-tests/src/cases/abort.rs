@@ -31,8 +31,7 @@ use crate::{
     service::{Guard, Once, Service, ok},
 };
 
-/// The promise is one round trip; the rest is for busy machines. It must stay below the time in which a dead connection
-/// is noticed.
+/// The promise is one round trip; the rest is for busy machines.
 async fn dropped(guard: oneshot::Receiver<()>) {
     timeout(Duration::from_secs(4), guard).await.expect("dropped within seconds").expect("the guard tells");
 }
