@@ -69,6 +69,7 @@ macro_rules! for_each_case {
                 requests_after_an_answer_are_handled_after_it
                 a_request_without_a_place_is_overloaded_and_comes_back
                 a_waiting_request_gets_the_place_that_becomes_free
+                a_body_under_way_keeps_its_place
                 the_hosts_lower_limit_makes_requests_wait_and_not_fail
             }
             errors {

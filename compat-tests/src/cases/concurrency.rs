@@ -149,6 +149,28 @@ pub async fn a_waiting_request_gets_the_place_that_becomes_free<B: Backend>(back
     assert_eq!(text(second.await.unwrap().body).await.unwrap(), "ok");
 }
 
+/// A response is in flight until its body has ended: until then its place is taken.
+pub async fn a_body_under_way_keeps_its_place<B: Backend>(backend: B) {
+    let settings =
+        ClientSettings { max_requests: 1, queue_timeout: Duration::from_millis(200), ..ClientSettings::default() };
+    let service = Service::http(|request| async move {
+        let body = if path(&request) == "long" { pieces(futures::stream::pending()) } else { pieces(pattern(10, 10)) };
+        Ok(Response::new(StatusCode::OK, body))
+    });
+    let pair = Pair::with(&backend, service, HostSettings::default(), settings).await;
+    let long = pair.answer(get("/long")).await;
+    assert_eq!(pair.send(get("/")).await.unwrap_err().failure().kind(), FailureKind::Overloaded);
+    drop(long);
+    let response = soon("the free place", async {
+        loop {
+            if let Ok(response) = pair.transport.send(get("/")).await {
+                return response;
+            }
+        }
+    });
+    assert_eq!(digest(response.await.body).await.unwrap().bytes, 10);
+}
+
 /// The client learns it from the host.
 pub async fn the_hosts_lower_limit_makes_requests_wait_and_not_fail<B: Backend>(backend: B) {
     let inside = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
