@@ -65,6 +65,23 @@ fn a_port_without_a_listener_refuses_and_a_node_behind_nat_is_silent() {
 }
 
 #[test]
+fn a_listener_from_before_a_crash_has_no_hold_on_the_port() {
+    run(1, async |network| {
+        let (server, client) = (network.node("server"), network.node("client"));
+        let mut before = server.listen_tcp(80).expect("free");
+        server.crash();
+        server.start();
+        let mut after = server.listen_tcp(80).expect("free again");
+        assert!(soon(before.accept()).await.is_err());
+        drop(before);
+        let dialling = client.connect_tcp(server.address(80));
+        let (near, far) = soon(async { tokio::join!(dialling, after.accept()) }).await;
+        near.expect("somebody listens");
+        far.expect("somebody dials");
+    });
+}
+
+#[test]
 fn a_crash_resets_and_a_partition_waits() {
     run(1, async |network| {
         let (server, client, mut near, mut far) = pair(&network).await;
