@@ -11,7 +11,7 @@ use super::SimClient;
 use crate::{oracle::Ending, plan::bytes_of};
 
 /// An answer of the echo comes within this, or the WebSocket ends.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 /// Sends messages and compares the echo; closes, and compares the echo of that.
 pub(super) async fn converse(client: &SimClient, id: u64, messages: u32, pause: Duration) -> Ending {
@@ -53,11 +53,8 @@ async fn echoes(client: &SimClient, id: u64, session: &mut WsSession, message: W
             client.stage.oracle.violate(format!("WebSocket {id}: an echo of {got} bytes came for {sent}"));
             false
         }
-        Ok(Some(Err(_))) => false,
-        Ok(None) => {
-            // Sending has failed: then the stream ends with an error, too, unless it had its close.
-            false
-        }
+        // Sending has failed: then the stream ends with an error, too, unless it had its close.
+        Ok(Some(Err(_)) | None) => false,
         Err(_) => {
             client.stage.oracle.violate(format!("WebSocket {id}: neither answer nor end within {ANSWER_LIMIT:?}"));
             false
