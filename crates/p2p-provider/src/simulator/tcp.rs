@@ -59,7 +59,8 @@ impl fmt::Debug for SimTcpListener {
 /// A byte stream in both directions.
 ///
 /// As with TCP, there is no end of patience: in a partition it waits until the partition heals. Dropping it sends what
-/// is written and then the end; a peer that goes on sending is reset.
+/// is written and then the end; a peer that goes on sending is reset. With something unread the peer is reset at once
+/// (RFC 1122 §4.2.2.13).
 pub struct SimTcpStream {
     shared: Arc<Shared>,
     side: SideId,
@@ -133,7 +134,9 @@ impl AsyncWrite for SimTcpStream {
 impl Drop for SimTcpStream {
     fn drop(&mut self) {
         self.shared.with(|world| {
-            if !self.ended {
+            if !self.rest.is_empty() || world.has_unread(self.side, STREAM) {
+                world.reset_peer(self.side);
+            } else if !self.ended {
                 world.finish(self.side, STREAM);
             }
             world.let_go(self.side);

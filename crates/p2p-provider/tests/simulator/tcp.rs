@@ -101,6 +101,20 @@ fn a_crash_resets_and_a_partition_waits() {
 }
 
 #[test]
+fn a_socket_that_is_closed_with_something_unread_resets_whoever_waits_for_its_window() {
+    run(1, async |network| {
+        let (_server, _client, mut near, far) = pair(&network).await;
+        let writing = async { while near.write_all(&[7; 1000]).await.is_ok() {} };
+        let leaving = async {
+            // Until the buffers are full.
+            sleep(Duration::from_secs(10)).await;
+            drop(far);
+        };
+        soon(async { tokio::join!(writing, leaving) }).await;
+    });
+}
+
+#[test]
 fn whoever_sends_to_a_closed_socket_is_reset() {
     run(1, async |network| {
         let (_server, _client, mut near, far) = pair(&network).await;

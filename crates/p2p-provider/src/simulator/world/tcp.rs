@@ -132,7 +132,7 @@ impl World {
         }
     }
 
-    fn reset_peer(&mut self, side: SideId) {
+    pub(in crate::simulator) fn reset_peer(&mut self, side: SideId) {
         self.signal(side, Frame::Close { code: 0, reason: "connection reset by peer".to_owned() });
     }
 }
