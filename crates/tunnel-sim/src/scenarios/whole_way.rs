@@ -65,6 +65,19 @@ pub(super) async fn calm_and_bad(stage: Stage) {
                     app.must(plan, Pace::Fast).await;
                 }));
             }
+            let early = Plan { verb: Verb::Ignore, declared: random.bool(), ..Plan::upload(0, size) };
+            let (app, start) = (app.clone(), Duration::from_millis(random.u64(..3000)));
+            acts.push(Box::pin(async move {
+                sleep(start).await;
+                // What is small has arrived before anybody answers. An answer to a larger upload is lost when the app is
+                // still writing: the HTTP library in the gateway closes the connection behind the answer without reading
+                // on, and that resets it.
+                if size <= 1000 {
+                    app.must(early, Pace::Fast).await;
+                } else {
+                    app.request(early, Pace::Fast).await;
+                }
+            }));
         }
         for _ in 0..2 {
             let app = app.clone();

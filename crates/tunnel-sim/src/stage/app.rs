@@ -161,7 +161,11 @@ impl SimApp {
         kept.pop()
     }
 
-    fn keep(&self, connection: Connection) {
+    fn keep(&self, connection: Connection, plan: &Plan) {
+        // The gateway closes it behind an answer that did not wait for the request.
+        if plan.verb == Verb::Ignore {
+            return;
+        }
         let mut kept = self.kept.borrow_mut();
         kept.push(connection);
         if kept.len() > KEPT_MAX {
@@ -175,9 +179,7 @@ impl SimApp {
             Err(ending) => return ending,
         };
         if response.status() != StatusCode::OK {
-            let ending = self.refused(plan.id, response).await;
-            self.keep(connection);
-            return ending;
+            return self.refused(plan.id, response).await;
         }
         let (parts, incoming) = response.into_parts();
         self.check_length(plan, &parts.headers);
@@ -188,7 +190,7 @@ impl SimApp {
                 if plan.verb == Verb::Break {
                     oracle.violate(format!("request {} ended well, but its service broke off", plan.id));
                 }
-                self.keep(connection);
+                self.keep(connection, plan);
                 Ending::Complete
             }
             Read::Left => Ending::Aborted,
