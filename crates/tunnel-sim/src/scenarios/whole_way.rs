@@ -69,9 +69,9 @@ pub(super) async fn calm_and_bad(stage: Stage) {
             let (app, start) = (app.clone(), Duration::from_millis(random.u64(..3000)));
             acts.push(Box::pin(async move {
                 sleep(start).await;
-                // What is small has arrived before anybody answers. An answer to a larger upload is lost when the app is
-                // still writing: the HTTP library in the gateway closes the connection behind the answer without reading
-                // on, and that resets it.
+                // What is small has arrived before anybody answers. An answer to a larger upload may be lost: the HTTP
+                // library in the gateway closes the connection behind it without reading on, and an app that is still
+                // writing may see that first.
                 if size <= 1000 {
                     app.must(early, Pace::Fast).await;
                 } else {
