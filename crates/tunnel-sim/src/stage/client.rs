@@ -66,6 +66,10 @@ impl SimClient {
         &self.client
     }
 
+    pub(super) fn shared(&self) -> Arc<Client<SimP2P>> {
+        Arc::clone(&self.client)
+    }
+
     /// Ends its process without a word. Whatever it was doing is dropped by whoever does it.
     pub fn crash(&self) {
         self.node.crash();

@@ -43,6 +43,8 @@ pub(super) struct Node {
     generation: u64,
     pub(super) peer: Option<Peer>,
     pub(super) tcp: BTreeMap<u16, TcpListening>,
+    /// How many listeners it has had; names the newest one.
+    pub(super) tcp_generation: u64,
     sockets: BTreeMap<u16, Socket>,
 }
 
@@ -100,6 +102,7 @@ impl World {
             generation: 0,
             peer: None,
             tcp: BTreeMap::new(),
+            tcp_generation: 0,
             sockets: BTreeMap::new(),
         });
         self.record(index, &Event::Started);

@@ -464,6 +464,11 @@ impl World {
         Poll::Pending
     }
 
+    pub(in crate::simulator) fn has_unread(&mut self, id: SideId, stream: u64) -> bool {
+        let receiving = self.side(id).and_then(|side| side.streams.receiving.get(&stream));
+        receiving.is_some_and(|receiving| receiving.unread_bytes > 0)
+    }
+
     pub(in crate::simulator) fn stop(&mut self, id: SideId, stream: u64, code: u64) {
         let Some(side) = self.side(id) else { return };
         let closed = side.is_closed();
