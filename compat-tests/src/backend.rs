@@ -2,6 +2,7 @@
 
 pub mod iroh;
 pub mod p2p;
+pub mod simulator;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -154,6 +155,9 @@ pub trait PeerBackend: Backend {
 
     /// Ends the process of a peer without a word, or after it has been closed.
     fn kill_peer(&self, peer: Self::Provider) -> impl Future<Output = ()> + Send;
+
+    /// Makes the process of a peer stand still, as SIGSTOP does: its address stays taken, and nobody answers there.
+    fn freeze_peer(&self, peer: &Self::Provider) -> impl Future<Output = ()> + Send;
 
     /// Starts a peer again that was [killed](Self::kill_peer): same key, same address.
     fn revive_peer(&self, peer: PeerId) -> impl Future<Output = Self::Provider> + Send;

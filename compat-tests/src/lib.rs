@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`backend`] | what a backend is, and the backends that there are |
 //! | [`cases`] | the behaviours of a tunnel: a [`Host`](backend::RunningHost) and its clients |
+//! | [`black_box`] | what any live deployment is asked, over HTTP, with the demo service behind it |
+//! | [`demo_service`] | a small HTTP service with everything that a tunnel could spoil |
 //! | [`peer_cases`] | the behaviours of peers: connections, streams, and the peer-to-peer wire |
 //! | [`service`], [`hub`], [`files`] | services that live in memory |
 //! | [`request`], [`body`] | requests and bodies made to order |
@@ -23,8 +25,10 @@
 )]
 
 pub mod backend;
+pub mod black_box;
 pub mod body;
 pub mod cases;
+pub mod demo_service;
 pub mod files;
 pub mod hub;
 pub mod pair;

@@ -116,6 +116,11 @@ impl PeerBackend for IrohBackend {
         drop(peer);
     }
 
+    async fn freeze_peer(&self, peer: &IrohPeer) {
+        let process = self.lock().by_id[&peer.local_peer_id()].process.clone();
+        process.expect("it lives").freeze().await;
+    }
+
     async fn revive_peer(&self, peer: PeerId) -> IrohPeer {
         let (key, address) = {
             let peers = self.lock();

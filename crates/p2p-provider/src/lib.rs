@@ -6,6 +6,7 @@
 //!
 //! Backends are values, not build flags: code that is generic over [`P2PProvider`] runs on any of them.
 //! The feature `iroh` (default) brings [`iroh::IrohP2P`]: QUIC over UDP, with NAT traversal and relays.
+//! The feature `simulator` brings [`simulator::SimP2P`]: a network in memory, in virtual time, for tests.
 //!
 //! # What every backend guarantees
 //!
@@ -57,6 +58,8 @@ pub mod key_file;
 mod message;
 mod peer;
 mod provider;
+#[cfg(feature = "simulator")]
+pub mod simulator;
 
 pub use connection::{
     ConnectionInfo, ConnectionLimits, ConnectionState, Direction, P2PConnection, Path, PathKind, RecvStream,

@@ -1,10 +1,10 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{ArgAction, Args, Parser, Subcommand, builder::BoolishValueParser};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 
-use crate::config::{GatewayOptions, HostOptions, LogOptions};
+use crate::config::{GatewayOptions, HostOptions, LogOptions, Seeds, Span};
 
 /// HTTP and WebSockets to a server at home, peer to peer
 ///
@@ -51,9 +51,15 @@ pub(crate) enum Command {
     /// Run service, host and gateway on this machine and check every byte that passes
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoOptions),
+    /// Check what any running gateway or tunnel server does to the demo service behind it
+    #[command(after_help = COMPAT_EXAMPLES)]
+    Compat(CompatOptions),
     /// Measure what the tunnel costs on this machine, beside what there would be without it
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchOptions),
+    /// Play scenarios in a simulated network and check what must hold in every one
+    #[command(after_help = SIMULATE_EXAMPLES)]
+    Simulate(SimulateOptions),
     /// The service that `bench` starts
     #[command(hide = true)]
     BenchService,
@@ -68,6 +74,71 @@ pub(crate) struct DemoOptions {
     /// Keep everything running until Ctrl-C, to try it by hand
     #[arg(long, env = "TUNNEL_P2P_DEMO_SERVE", value_parser = BoolishValueParser::new())]
     pub(crate) serve: bool,
+    /// Run only the service until Ctrl-C, to put it behind another tunnel
+    #[arg(
+        long,
+        env = "TUNNEL_P2P_DEMO_SERVICE_ONLY",
+        value_parser = BoolishValueParser::new(),
+        conflicts_with = "serve"
+    )]
+    pub(crate) service_only: bool,
+    /// Where that service listens; port 0 takes any free one
+    #[arg(
+        long,
+        env = "TUNNEL_P2P_DEMO_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:8000",
+        requires = "service_only"
+    )]
+    pub(crate) listen: SocketAddr,
+}
+
+/// Options of `tunnel-p2p compat`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CompatOptions {
+    /// The base URL of what is checked, plain http
+    #[arg(long, env = "TUNNEL_P2P_COMPAT_TARGET", value_name = "URL", required_unless_present = "list")]
+    pub(crate) target: Option<String>,
+    /// The client id of the host: every request target gets `clientId=ID`
+    #[arg(long, env = "TUNNEL_P2P_COMPAT_CLIENT_ID", value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// The access token: every request gets `authorization: Bearer TOKEN`, and with a client id every WebSocket `signature=TOKEN`
+    #[arg(long, env = "TUNNEL_P2P_COMPAT_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    /// The service behind it
+    #[arg(
+        long,
+        env = "TUNNEL_P2P_COMPAT_SERVICE_KIND",
+        value_name = "KIND",
+        value_enum,
+        default_value_t = ServiceKind::Demo
+    )]
+    pub(crate) service_kind: ServiceKind,
+    /// Expect every response to say that it came by this transport (x-tunnel-transport), such as `p2p`
+    #[arg(long, env = "TUNNEL_P2P_COMPAT_TRANSPORT", value_name = "NAME")]
+    pub(crate) transport: Option<String>,
+    /// Make only the checks with this text in `GROUP: NAME`, in any case; repeat for more
+    #[arg(long, env = "TUNNEL_P2P_COMPAT_ONLY", value_name = "PATTERN")]
+    pub(crate) only: Vec<String>,
+    /// Leave out the checks with this text in `GROUP: NAME`; repeat for more
+    #[arg(long, env = "TUNNEL_P2P_COMPAT_SKIP", value_name = "PATTERN")]
+    pub(crate) skip: Vec<String>,
+    /// How long anything may stand still before it counts as a difference
+    #[arg(long, env = "TUNNEL_P2P_COMPAT_TIMEOUT", value_name = "TIME", default_value = "15s")]
+    pub(crate) timeout: Span,
+    /// Also write the results to this file, as JUnit XML
+    #[arg(long, env = "TUNNEL_P2P_COMPAT_JUNIT", value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// List the checks and make none
+    #[arg(long, env = "TUNNEL_P2P_COMPAT_LIST", value_parser = BoolishValueParser::new())]
+    pub(crate) list: bool,
+}
+
+/// What the checks ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServiceKind {
+    /// The service of `tunnel-p2p demo`
+    Demo,
 }
 
 /// Options of `tunnel-p2p bench`.
@@ -85,6 +156,29 @@ pub(crate) struct BenchOptions {
     /// Send less: a first impression in a few seconds
     #[arg(long, env = "TUNNEL_P2P_BENCH_QUICK", value_parser = BoolishValueParser::new())]
     pub(crate) quick: bool,
+}
+
+/// Options of `tunnel-p2p simulate`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SimulateOptions {
+    /// From which everything follows that is left to chance [default: SIMULATOR_SEED, or 1]
+    #[arg(long, env = "TUNNEL_P2P_SIMULATE_SEED", value_name = "NUMBER", conflicts_with = "seeds")]
+    pub(crate) seed: Option<u64>,
+    /// Play with every seed from A to B, without B
+    #[arg(long, env = "TUNNEL_P2P_SIMULATE_SEEDS", value_name = "A..B")]
+    pub(crate) seeds: Option<Seeds>,
+    /// Play this scenario; repeat for more [default: all of them; with --seeds: swarm]
+    #[arg(long, env = "TUNNEL_P2P_SIMULATE_SCENARIO", value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+    /// Write everything that happens to this file, of one scenario with one seed
+    #[arg(long, env = "TUNNEL_P2P_SIMULATE_TRACE", value_name = "FILE", conflicts_with = "seeds")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Threads [default: one for each core]
+    #[arg(long, env = "TUNNEL_P2P_SIMULATE_JOBS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+    /// List the scenarios and play none
+    #[arg(long, env = "TUNNEL_P2P_SIMULATE_LIST", value_parser = BoolishValueParser::new())]
+    pub(crate) list: bool,
 }
 
 /// Options of `tunnel-p2p id`.
@@ -147,10 +241,10 @@ Stopping:
 
 Exit codes:
   0    done, or stopped by Ctrl-C and drained
-  1    something failed, or the demo found a difference
+  1    something failed, or a check found a difference
   2    the command line or the configuration is wrong
-  3    could not start: a port is in use, a key is unreadable
-  130  stopped at once: by a second Ctrl-C, or while the demo's checks ran";
+  3    could not start: a port is in use, a key is unreadable, nothing to check
+  130  stopped at once: by a second Ctrl-C, or while checks ran";
 
 const HOST_EXAMPLES: &str = "\
 Examples:
@@ -182,7 +276,28 @@ const DEMO_EXAMPLES: &str = "\
 Examples:
   tunnel-p2p demo            run all checks, print a table, exit with 1 if anything differs
   tunnel-p2p demo --serve    the same, then keep running for your own curl and browser
-  tunnel-p2p demo --json     the table as JSON";
+  tunnel-p2p demo --json     the table as JSON
+
+The service alone, to put it behind a tunnel of your own:
+  tunnel-p2p demo --service-only --listen 127.0.0.1:8000";
+
+const COMPAT_EXAMPLES: &str = "\
+Examples:
+  A gateway on this machine, profile plain:
+    tunnel-p2p compat --target http://127.0.0.1:8017
+  A gateway with a token, or a MoosicBox tunnel server:
+    tunnel-p2p compat --target http://127.0.0.1:8017 --client-id home --token TOKEN
+  Some of the checks; all but the largest file, over a slow line:
+    tunnel-p2p compat --target http://127.0.0.1:8017 --only websocket --only 'bytes=0-0'
+    tunnel-p2p compat --target http://127.0.0.1:8017 --skip 256MiB --timeout 1m
+  For a CI system:
+    tunnel-p2p compat --target http://127.0.0.1:8017 --quiet --junit compat.xml
+
+Behind what is checked must be the demo service, since its bytes are known:
+  tunnel-p2p demo --service-only
+
+The list is that of `tunnel-p2p demo`; `--list` shows it. Exit codes: 0 all
+passed, 1 there are differences, 2 wrong usage, 3 nothing to check is there.";
 
 const BENCH_EXAMPLES: &str = "\
 Examples:
@@ -192,6 +307,23 @@ Examples:
 
 Everything runs on loopback. It measures and judges nothing: the exit code is 0
 even where a goal is missed.";
+
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  tunnel-p2p simulate                           every scenario with one seed
+  tunnel-p2p simulate --seeds 0..10000          ten thousand different storms
+  tunnel-p2p simulate --scenario stall --seeds 0..100
+  tunnel-p2p simulate --scenario swarm --seed 42 --trace trace.txt
+
+A simulated network has no sockets and no real time: hosts, clients and faults
+follow from the seed, and the same seed gives the same trace, to the byte, on
+any machine. When something that must hold does not, seed, scenario and the
+command that repeats the run are printed, and the exit code is 1.
+
+These variables change every run: SIMULATOR_SEED, SIMULATOR_CONDITIONS (lan,
+home-wifi, lte, satellite, hotel), SIMULATOR_DEFAULT_LATENCY_MS,
+SIMULATOR_DEFAULT_PACKET_LOSS, SIMULATOR_DISCOVERY_DELAY_MS,
+SIMULATOR_CONNECTION_TIMEOUT_SECS, SIMULATOR_MAX_MESSAGE_SIZE.";
 
 const ID_EXAMPLES: &str = "\
 Examples:
@@ -211,9 +343,9 @@ mod tests {
     }
 
     #[test]
-    fn every_host_and_gateway_option_has_its_environment_variable() {
+    fn every_option_of_these_commands_has_its_environment_variable() {
         let cli = Cli::command();
-        for name in ["host", "gateway"] {
+        for name in ["host", "gateway", "demo", "compat", "simulate"] {
             let command = cli.find_subcommand(name).expect("command exists");
             for arg in command.get_arguments() {
                 let long = arg.get_long().expect("every option has a long name");

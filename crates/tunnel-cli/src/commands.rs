@@ -1,10 +1,12 @@
 //! The commands, one file each.
 
 mod bench;
+mod compat;
 mod demo;
 mod gateway;
 mod host;
 mod id;
+mod simulate;
 
 use crate::{
     cli::{Cli, Command},
@@ -23,7 +25,9 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
         Command::Host(options) => host::run(&layered(&file, "host", &options)?, output),
         Command::Gateway(options) => gateway::run(layered(&file, "gateway", &options)?, output),
         Command::Demo(options) => demo::run(&options, output),
+        Command::Compat(options) => compat::run(&options, output),
         Command::Bench(options) => bench::run(&options, output),
+        Command::Simulate(options) => simulate::run(&options, output),
         Command::BenchService => bench::service(output),
         Command::Id(options) => id::run(options, &file, output),
     }

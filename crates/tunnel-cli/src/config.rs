@@ -6,13 +6,21 @@
 mod file;
 mod gateway;
 mod host;
+mod seeds;
 mod time;
 mod values;
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub(crate) use self::{file::ConfigFile, gateway::GatewayOptions, host::HostOptions, time::set, values::ProfileOption};
+pub(crate) use self::{
+    file::ConfigFile,
+    gateway::GatewayOptions,
+    host::HostOptions,
+    seeds::Seeds,
+    time::{Span, set},
+    values::ProfileOption,
+};
 use crate::error::CliError;
 
 /// Options of the logs; table `[log]`.

@@ -1,16 +1,20 @@
 //! `tunnel-p2p demo`: service, host and gateway in one process, and a client that checks every byte.
 
-mod checks;
-mod client;
-mod report;
-pub mod service;
 mod stack;
 
-use serde_json::json;
+use std::net::SocketAddr;
 
-use self::{client::Client, report::Report, stack::Stack};
+use compat_tests::{
+    black_box::{Target, checks},
+    demo_service,
+};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use self::stack::Stack;
 use crate::{
     cli::DemoOptions,
+    compat,
     error::{CliError, Outcome},
     output::Output,
     runtime::Signals,
@@ -21,6 +25,9 @@ use crate::{
 /// Dropping the future stops everything.
 pub(crate) async fn run(options: &DemoOptions, output: Output) -> Result<Outcome, CliError> {
     let mut signals = Signals::listen()?;
+    if options.service_only {
+        return service_alone(options.listen, &mut signals, output).await;
+    }
     let directory =
         tempfile::tempdir().map_err(|error| CliError::start("there is no place for the demo's keys").because(error))?;
     let stack = tokio::select! {
@@ -29,25 +36,43 @@ pub(crate) async fn run(options: &DemoOptions, output: Output) -> Result<Outcome
     };
     output.note(format!("service http://{}  <-  host  <= QUIC =  gateway http://{}", stack.service, stack.gateway));
 
-    let mut report = Report::new(output, checks::COUNT, Some("p2p"));
-    tokio::select! {
-        () = checks::run(Client::new(stack.gateway), &mut report) => {}
-        () = signals.next() => return Ok(Outcome::Aborted),
-    }
-    report.print(output);
-    let (checks, differences) = report.totals();
-    output.json(&json!({ "event": "done", "checks": checks, "differences": differences }));
-    output.text(match differences {
-        0 => format!("All {checks} checks passed: what came through the tunnel is what the service sent."),
-        _ => format!("{differences} of {checks} checks found a difference."),
-    });
+    let target = Target::new(&format!("http://{}", stack.gateway))
+        .map_err(|error| CliError::failed("the demo's own address").because(anyhow::Error::new(error)))?
+        .with_transport("p2p");
+    let list: Vec<_> = checks().collect();
+    let Some(report) = compat::check(&target, &list, &mut signals, output).await else { return Ok(Outcome::Aborted) };
+    report.print();
 
     explain(&stack, options.serve, output);
     if options.serve {
         signals.next().await;
         output.note("Stopping.");
     }
-    if differences == 0 { Ok(Outcome::Done) } else { Err(CliError::failed("the demo found differences")) }
+    if report.differences() == 0 { Ok(Outcome::Done) } else { Err(CliError::failed("the demo found differences")) }
+}
+
+/// Runs the service until Ctrl-C, for whatever tunnel is to be put in front of it.
+async fn service_alone(listen: SocketAddr, signals: &mut Signals, output: Output) -> Result<Outcome, CliError> {
+    let failed = |error: std::io::Error| {
+        CliError::start(format!("the demo service cannot listen on {listen}"))
+            .because(error)
+            .next("choose another address with `--listen`")
+    };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let url = format!("http://{}", listener.local_addr().map_err(failed)?);
+    output.json(&json!({ "event": "ready", "url": url }));
+    output.text(&url);
+    output.note(format!("Ctrl-C ends it. To put it behind a tunnel: tunnel-p2p host --profile plain --service {url}"));
+    tokio::select! {
+        () = signals.next() => {
+            output.note("Stopping.");
+            Ok(Outcome::Done)
+        }
+        result = demo_service::serve(listener) => {
+            result.map_err(|error| CliError::failed("the demo service failed").because(error))?;
+            Ok(Outcome::Done)
+        }
+    }
 }
 
 fn explain(stack: &Stack, serving: bool, output: Output) {
@@ -67,38 +92,5 @@ fn explain(stack: &Stack, serving: bool, output: Output) {
         format!("curl -T some-file http://{port}/upload"),
     ] {
         output.text(format!("  {line}"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::TcpListener;
-
-    use super::*;
-    use crate::output::Output;
-
-    #[tokio::test]
-    async fn the_checks_pass_where_no_tunnel_is_in_the_way() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = client::Client::new(listener.local_addr().unwrap());
-        let mut report = report::Report::new(Output::new(false, true), checks::COUNT, None);
-        tokio::select! {
-            result = service::serve(listener) => panic!("the service stopped: {result:?}"),
-            () = checks::run(client, &mut report) => {}
-        }
-        report.print(Output::new(false, false));
-        assert_eq!(report.totals(), (usize::try_from(checks::COUNT).unwrap(), 0));
-    }
-
-    #[tokio::test]
-    async fn a_right_answer_by_the_wrong_way_is_a_difference() {
-        let mut report = report::Report::new(Output::new(false, true), 1, Some("p2p"));
-        report
-            .check("GET /", async |seen| {
-                seen.head(200, &http::HeaderMap::new());
-                Ok(())
-            })
-            .await;
-        assert_eq!(report.totals(), (1, 1));
     }
 }

@@ -1,14 +1,16 @@
-//! The `tunnel-p2p` command: host, gateway, demo, bench and id.
+//! The `tunnel-p2p` command: host, gateway, demo, compat, bench and id.
 //!
-//! The binary is a thin shell over this library, so that tests and later crates can use the demo's [`service`].
+//! The binary is a thin shell over this library.
 //!
 //! | module | its job |
 //! |---|---|
 //! | `cli` | the command line, as `--help` shows it |
 //! | `config` | flags > environment > file > default |
 //! | `commands` | one file per command |
-//! | `demo` | the service, the stack and the checks of `tunnel-p2p demo` |
+//! | `demo` | the stack of `tunnel-p2p demo` |
+//! | `compat` | the checks of `tunnel-p2p demo` and `compat`, and their report |
 //! | `bench` | the measurements of `tunnel-p2p bench` |
+//! | `simulate` | the runs of `tunnel-p2p simulate` |
 //! | `error`, `output` | what a person or a script reads, and the exit codes |
 //! | `state` | the key and the ticket secret of a host |
 //! | `runtime` | threads, runtimes and signals |
@@ -16,6 +18,7 @@
 mod bench;
 mod cli;
 mod commands;
+mod compat;
 mod config;
 mod demo;
 mod error;
@@ -23,13 +26,12 @@ mod logging;
 mod output;
 mod p2p;
 mod runtime;
+mod simulate;
 mod state;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-
-pub use demo::service;
 
 /// Runs the command line of this process and returns its exit code.
 #[must_use]

@@ -2,19 +2,20 @@
 
 mod exchange;
 mod link;
+mod state;
 mod supervisor;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use p2p_provider::P2PProvider;
-use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel_core::{Failure, FailureKind, Health, Request, Response, SendError, Transport, WsOpen, WsUpgrade};
 
 use self::{
     link::Link,
-    supervisor::{LinkState, Supervisor},
+    state::{LinkState, State},
+    supervisor::Supervisor,
 };
 use crate::{ClientConfig, Ticket, task};
 
@@ -30,7 +31,7 @@ pub(crate) struct Shared<P: P2PProvider> {
     provider: P,
     ticket: Ticket,
     config: Arc<ClientConfig>,
-    state: watch::Sender<LinkState<P::Connection>>,
+    state: State<P::Connection>,
     /// Somebody wants a connection now.
     wanted: tokio::sync::Notify,
 }
@@ -43,7 +44,7 @@ impl<P: P2PProvider> Client<P> {
             provider,
             ticket,
             config: Arc::new(config),
-            state: watch::Sender::new(LinkState::Connecting),
+            state: State::new(),
             wanted: tokio::sync::Notify::new(),
         });
         let supervisor = task::spawn(Supervisor::new(Arc::clone(&shared)).run());
@@ -52,58 +53,48 @@ impl<P: P2PProvider> Client<P> {
 
     /// Waits until the host has authorized this client, or until an attempt has failed. Cancel safe.
     pub async fn connected(&self) -> Result<(), Failure> {
-        let mut state = self.shared.state.subscribe();
-        loop {
-            match &*state.borrow_and_update() {
-                LinkState::Up(link) if link.client_id().is_some() => return Ok(()),
-                LinkState::Up(_) | LinkState::Connecting => {}
-                LinkState::Down(failure) => return Err(failure.clone()),
-                LinkState::Closed => return Err(closed()),
-            }
-            if state.changed().await.is_err() {
-                return Err(closed());
-            }
-        }
+        let connected = self.shared.state.wait_for(|state| match state {
+            LinkState::Up(link) if link.client_id().is_some() => Some(Ok(())),
+            LinkState::Up(_) | LinkState::Connecting => None,
+            LinkState::Down(failure) => Some(Err(failure.clone())),
+            LinkState::Closed => Some(Err(closed())),
+        });
+        connected.await
     }
 
-    /// Resolves each time that [`Transport::health`] may have changed; `false` once the client is closed. Cancel safe.
+    /// Resolves when [`Transport::health`] may have changed, with `false` once the client is closed. Cancel safe.
     pub async fn health_changed(&self) -> bool {
-        let mut state = self.shared.state.subscribe();
-        state.borrow_and_update();
-        state.changed().await.is_ok() && !matches!(*state.borrow(), LinkState::Closed)
+        let open = || self.shared.state.look(|state| !matches!(state, LinkState::Closed));
+        if open() {
+            self.shared.state.changed().await;
+        }
+        open()
     }
 
     /// Closes the connection. Requests under way fail; later ones fail at once. Idempotent.
     pub fn close(&self) {
-        let old = self.shared.state.send_replace(LinkState::Closed);
-        if let LinkState::Up(link) = old {
+        if let LinkState::Up(link) = self.shared.state.close() {
             link.session.close(FailureKind::Aborted, "client closed");
         }
     }
 
     /// The connection, if there is one, or if one comes up before the attempt under way fails.
     async fn link(&self) -> Result<Arc<Link<P::Connection>>, Failure> {
-        if let LinkState::Up(link) = &*self.shared.state.borrow()
-            && link.is_open()
-        {
-            return Ok(Arc::clone(link));
-        }
-        let mut state = self.shared.state.subscribe();
-        loop {
-            match &*state.borrow_and_update() {
-                LinkState::Up(link) if link.is_open() => return Ok(Arc::clone(link)),
-                LinkState::Up(_) | LinkState::Connecting => {}
-                LinkState::Down(failure) => {
-                    self.shared.wanted.notify_one();
-                    return Err(failure.clone());
-                }
-                LinkState::Closed => return Err(closed()),
-            }
+        let open = |state: &LinkState<P::Connection>| match state {
+            LinkState::Up(link) if link.is_open() => Some(Ok(Arc::clone(link))),
+            LinkState::Up(_) | LinkState::Connecting => None,
+            LinkState::Down(failure) => Some(Err(failure.clone())),
+            LinkState::Closed => Some(Err(closed())),
+        };
+        let found = match self.shared.state.look(open) {
+            Some(found) => found,
             // Bounded: every attempt ends within `connect_timeout` and then changes the state.
-            if state.changed().await.is_err() {
-                return Err(closed());
-            }
+            None => self.shared.state.wait_for(open).await,
+        };
+        if found.is_err() {
+            self.shared.wanted.notify_one();
         }
+        found
     }
 }
 
@@ -122,7 +113,7 @@ impl<P: P2PProvider> Transport for Client<P> {
     }
 
     fn health(&self) -> Health {
-        match &*self.shared.state.borrow() {
+        self.shared.state.look(|state| match state {
             LinkState::Up(link) if link.is_open() => match link.client_id() {
                 Some(client_id) => Health::Healthy { path: link.session.path(), client_id: client_id.clone() },
                 None => Health::Probing,
@@ -130,7 +121,7 @@ impl<P: P2PProvider> Transport for Client<P> {
             LinkState::Up(_) | LinkState::Connecting => Health::Probing,
             LinkState::Down(failure) => Health::Down(failure.clone()),
             LinkState::Closed => Health::Down(closed()),
-        }
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     task::Poll,
     thread::{self, JoinHandle},
@@ -19,6 +20,8 @@ use tokio::{
 pub(super) struct Process {
     runtime: Handle,
     alive: AtomicBool,
+    /// While it is frozen; dropping it goes on.
+    thaw: Mutex<Option<mpsc::SyncSender<()>>>,
     thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -32,7 +35,12 @@ impl Process {
             runtime.shutdown_background();
         };
         let thread = thread::Builder::new().name("peer".to_owned()).spawn(life).expect("a thread");
-        Self { runtime: handle, alive: AtomicBool::new(true), thread: Mutex::new(Some((end, thread))) }
+        Self {
+            runtime: handle,
+            alive: AtomicBool::new(true),
+            thaw: Mutex::new(None),
+            thread: Mutex::new(Some((end, thread))),
+        }
     }
 
     /// Whatever the future spawns goes to this process. In a dead process nothing happens: it never ends.
@@ -47,9 +55,24 @@ impl Process {
         })
     }
 
+    /// Stands still with all that it has, until it is killed.
+    pub(super) async fn freeze(&self) {
+        self.alive.store(false, Ordering::Release);
+        let (thaw, until_thaw) = mpsc::sync_channel(0);
+        let (frozen, until_frozen) = oneshot::channel();
+        // It blocks the only thread that there is.
+        drop(self.runtime.spawn(async move {
+            frozen.send(()).ok();
+            until_thaw.recv().ok();
+        }));
+        until_frozen.await.ok();
+        *self.thaw.lock().unwrap_or_else(PoisonError::into_inner) = Some(thaw);
+    }
+
     /// Drops all tasks of the process where they are. Idempotent.
     pub(super) fn kill(&self) {
         self.alive.store(false, Ordering::Release);
+        drop(self.thaw.lock().unwrap_or_else(PoisonError::into_inner).take());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((end, thread)) = thread {
             end.send(()).ok();

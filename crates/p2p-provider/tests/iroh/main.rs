@@ -1,11 +1,7 @@
-//! What a user of the Iroh backend may rely on, over real endpoints on loopback.
+//! What is particular to the Iroh backend, over real endpoints on loopback. What it shares with every other backend is
+//! in `compat-tests`.
 
-mod death;
-mod lifecycle;
-mod messages;
 mod paths;
-mod pressure;
 mod refusal;
 mod relayed;
-mod streams;
 mod support;

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tunnel_edge::{Gateway, GatewayConfig, LocalService, Profile, ServiceConfig, ServiceTarget};
 use tunnel_p2p::{Client, ClientConfig, Host, HostConfig, Ticket, TicketSecret};
 
-use super::service;
+use compat_tests::demo_service;
+
 use crate::{error::CliError, p2p, runtime::block_on, state::StateDir};
 
 /// The whole tunnel on this machine. Dropping it stops it.
@@ -96,7 +97,7 @@ async fn run_service(ready: Ready<SocketAddr>, stop: CancellationToken) -> Resul
     _ = ready.send(listener.local_addr().map_err(failed)?);
     tokio::select! {
         () = stop.cancelled() => Ok(()),
-        result = service::serve(listener) => result.map_err(failed),
+        result = demo_service::serve(listener) => result.map_err(failed),
     }
 }
 

@@ -8,10 +8,10 @@ fn help_names_every_command_and_the_exit_codes() {
     let output = run(home.path(), &["--help"]);
     assert!(output.status.success());
     let help = String::from_utf8(output.stdout).unwrap();
-    for word in ["host", "gateway", "demo", "id", "Exit codes", "130", "TUNNEL_P2P_", "Examples"] {
+    for word in ["host", "gateway", "demo", "compat", "id", "Exit codes", "130", "TUNNEL_P2P_", "Examples"] {
         assert!(help.contains(word), "{word}");
     }
-    for command in ["host", "gateway", "demo", "id"] {
+    for command in ["host", "gateway", "demo", "compat", "id"] {
         let output = run(home.path(), &[command, "--help"]);
         assert!(String::from_utf8(output.stdout).unwrap().contains("Examples"), "{command}");
     }

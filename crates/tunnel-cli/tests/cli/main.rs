@@ -1,5 +1,6 @@
 //! The real binary, run as a user runs it.
 
+mod compat;
 mod config;
 mod starting;
 mod support;

@@ -136,7 +136,7 @@ pub(crate) fn service() -> SocketAddr {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
-            tunnel_cli::service::serve(listener).await
+            compat_tests::demo_service::serve(listener).await
         })
     });
     address

@@ -11,7 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tunnel_core::{Failure, FailureKind};
 
-use super::{Shared, link::Link};
+use super::{Shared, link::Link, state::LinkState};
 use crate::{
     config::{SOFTWARE, bulk_limits, client_main_limits},
     control::{Control, ControlEvent},
@@ -22,18 +22,6 @@ use crate::{
         control::{Hello, Role},
     },
 };
-
-/// Where the client stands with its host.
-pub(crate) enum LinkState<C: P2PConnection> {
-    /// The first attempt, or the first one after a loss, is under way. Requests wait for it.
-    Connecting,
-    /// Connected. Requests may be sent, even before the host has said that we are authorized.
-    Up(Arc<Link<C>>),
-    /// The last attempt failed, for this reason. Requests fail at once.
-    Down(Failure),
-    /// The client is closed.
-    Closed,
-}
 
 pub(super) struct Supervisor<P: P2PProvider> {
     shared: Arc<Shared<P>>,
@@ -53,7 +41,7 @@ impl<P: P2PProvider> Supervisor<P> {
         loop {
             let failure = match self.connect().await {
                 Ok((link, control, session)) => {
-                    if !self.publish(LinkState::Up(Arc::clone(&link))) {
+                    if !self.shared.state.publish(LinkState::Up(Arc::clone(&link))) {
                         return link.session.close(FailureKind::Aborted, "client closed");
                     }
                     let failure = self.hold(&link, control, session).await;
@@ -65,7 +53,7 @@ impl<P: P2PProvider> Supervisor<P> {
                             FailureKind::ShuttingDown => LinkState::Down(failure),
                             _ => LinkState::Connecting,
                         };
-                        if !self.publish(next) {
+                        if !self.shared.state.publish(next) {
                             return;
                         }
                         continue;
@@ -75,7 +63,7 @@ impl<P: P2PProvider> Supervisor<P> {
                 Err(failure) => failure,
             };
             tracing::debug!("no connection to the host: {failure}");
-            if !self.publish(LinkState::Down(failure)) {
+            if !self.shared.state.publish(LinkState::Down(failure)) {
                 return;
             }
             self.pause(pause).await;
@@ -93,17 +81,6 @@ impl<P: P2PProvider> Supervisor<P> {
             () = self.shared.wanted.notified() => {}
             () = sleep(pause.mul_f64(jitter).saturating_sub(shortest)) => {}
         }
-    }
-
-    /// Returns false once the client is closed.
-    fn publish(&self, state: LinkState<P::Connection>) -> bool {
-        self.shared.state.send_if_modified(|current| {
-            let open = !matches!(current, LinkState::Closed);
-            if open {
-                *current = state;
-            }
-            open
-        })
     }
 
     async fn connect(&mut self) -> Result<(Arc<Link<P::Connection>>, Control<P::Connection>, u128), Failure> {
@@ -174,7 +151,7 @@ async fn drive<P: P2PProvider>(
                 link.session.close(failure.kind(), failure.message());
             }
             // Wakes those who wait for the authorization.
-            shared.state.send_modify(|_| {});
+            shared.state.touch();
         }
         ControlEvent::GoAway(reason) => {
             tracing::info!("the host takes no more requests: {reason}");

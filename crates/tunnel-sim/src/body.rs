@@ -1,0 +1,175 @@
+//! Bodies of which every byte is known.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tunnel_core::{Body, Failure, FailureKind};
+
+use crate::{
+    oracle::{Oracle, Work},
+    plan::{Plan, Verb, bytes_of},
+};
+
+/// A body that is made up as it is read.
+pub struct Made {
+    plan: Plan,
+    up: bool,
+    length: u64,
+    offset: u64,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The end is an error.
+    breaks: bool,
+    oracle: Oracle,
+    _work: Option<Work>,
+}
+
+impl Made {
+    /// The body of a request.
+    #[must_use]
+    pub const fn request(plan: Plan, oracle: Oracle) -> Self {
+        Self { plan, up: true, length: plan.up, offset: 0, timer: None, breaks: false, oracle, _work: None }
+    }
+
+    /// The body of a response, on which the service works as long as it lives.
+    #[must_use]
+    pub const fn response(plan: Plan, breaks: bool, oracle: Oracle, work: Work) -> Self {
+        Self { plan, up: false, length: plan.down, offset: 0, timer: None, breaks, oracle, _work: Some(work) }
+    }
+
+    /// As the contract's body; none for a length of zero.
+    #[must_use]
+    pub fn into_body(self) -> Body {
+        if self.length == 0 && !self.breaks { Body::empty() } else { Body::stream(self) }
+    }
+}
+
+impl http_body::Body for Made {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        let this = self.get_mut();
+        if !this.plan.gap.is_zero() {
+            let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + this.plan.gap)));
+            ready!(timer.as_mut().poll(cx));
+            this.timer = None;
+        }
+        let rest = this.length - this.offset;
+        if rest == 0 {
+            let broken = Failure::new(FailureKind::ServiceFailed, "broken off by plan");
+            return Poll::Ready(std::mem::take(&mut this.breaks).then_some(Err(broken)));
+        }
+        let length = usize::try_from(rest.min(this.plan.piece.max(1))).unwrap_or(usize::MAX);
+        let piece = bytes_of(this.plan.id, this.up, this.offset, length);
+        this.offset += length as u64;
+        if !this.up {
+            this.oracle.pulled(this.plan.id, length as u64);
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.offset == self.length && !self.breaks
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // What breaks off has promised more.
+        if self.plan.declared {
+            SizeHint::with_exact(self.length - self.offset + u64::from(self.breaks))
+        } else {
+            SizeHint::default()
+        }
+    }
+}
+
+/// How a reader reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As fast as it can.
+    Fast,
+    /// With a pause before every piece.
+    Slow(Duration),
+    /// With one long pause after so many bytes.
+    Pause(u64, Duration),
+    /// Leaves after so many bytes.
+    Leave(u64),
+}
+
+/// How reading ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// At the proper end.
+    Complete,
+    /// The reader left.
+    Left,
+    /// With an error.
+    Failed(Failure),
+}
+
+/// Which body of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// That of the request, read by the service.
+    Request,
+    /// That of the response, read by the client.
+    Response,
+}
+
+/// Reads a body and compares every byte. What is short, long or wrong is a violation; an error is not.
+pub async fn read(mut body: Body, plan: &Plan, side: Side, pace: Pace, oracle: &Oracle) -> Read {
+    let id = plan.id;
+    let (direction, expected) = match side {
+        Side::Request => ("upload", plan.up),
+        Side::Response => ("download", plan.expected_down()),
+    };
+    // An echo comes down as it went up.
+    let up = side == Side::Request || plan.verb == Verb::Echo;
+    let mut offset = 0;
+    let mut paused = false;
+    loop {
+        match pace {
+            Pace::Slow(pause) => tokio::time::sleep(pause).await,
+            Pace::Pause(after, pause) if offset >= after && !paused => {
+                paused = true;
+                tokio::time::sleep(pause).await;
+            }
+            Pace::Leave(after) if offset >= after => return Read::Left,
+            _ => {}
+        }
+        let frame = match body.frame().await {
+            Some(Ok(frame)) => frame,
+            Some(Err(failure)) => {
+                if body.frame().await.is_some() {
+                    oracle.violate(format!("the {direction} of request {id} went on after its error"));
+                }
+                return Read::Failed(failure);
+            }
+            None => break,
+        };
+        let Ok(piece) = frame.into_data() else { continue };
+        if piece != bytes_of(id, up, offset, piece.len()) {
+            oracle.violate(format!(
+                "the {direction} of request {id} is wrong in the {} bytes from {offset} on",
+                piece.len()
+            ));
+        }
+        offset += piece.len() as u64;
+        if side == Side::Response {
+            oracle.consumed(id, piece.len() as u64);
+        }
+        if offset > expected {
+            oracle.violate(format!("the {direction} of request {id} is longer than {expected} bytes"));
+        }
+    }
+    if offset != expected {
+        oracle.violate(format!("the {direction} of request {id} ended well after {offset} of {expected} bytes"));
+    }
+    Read::Complete
+}

@@ -1,0 +1,38 @@
+//! Whole tunnels in simulated networks: scenarios, and what must hold in each.
+//!
+//! A [`Scenario`] plays on a [`Stage`]: a network with hosts and clients, faults and bad weather, all from one seed.
+//! The [`oracle`] sees every event and every request, and keeps a list of what did not hold:
+//!
+//! - every request ends exactly once, in bounded time, and is executed at most once;
+//! - what is reported as not delivered was not delivered;
+//! - no body is short, long, reordered or mixed with another, unless it ends with an error;
+//! - when a client gives up, its service stops in bounded time;
+//! - nothing arrives on a stream after its reset, nothing follows an error;
+//! - what waits between a service and its reader stays within the windows;
+//! - after faults have healed, every client gets an answer in bounded time, and nothing is left over;
+//! - nobody panics.
+//!
+//! [`run_scenario`] plays one scenario with one seed, in virtual time; the same seed gives the same trace.
+//! [`scenarios::all`] lists them, [`scenarios::swarm`] makes one up from each seed.
+//!
+//! ```
+//! use tunnel_sim::{Environment, run_scenario, scenarios};
+//!
+//! let report = run_scenario(&scenarios::swarm(), &Environment::with_seed(42), false);
+//! assert!(report.violations.is_empty(), "{:?}: {}", report.violations, report.replay());
+//! ```
+
+pub mod body;
+mod environment;
+pub mod oracle;
+pub mod plan;
+mod run;
+pub mod scenarios;
+mod service;
+mod stage;
+
+pub use environment::{Environment, EnvironmentError};
+pub use run::{Report, run_scenario};
+pub use scenarios::Scenario;
+pub use service::Service;
+pub use stage::{SimClient, SimHost, Stage, together};

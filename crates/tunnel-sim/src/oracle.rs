@@ -1,0 +1,262 @@
+//! What must hold, and the bookkeeping that tells whether it does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use p2p_provider::{CloseReason, simulator::Event};
+use tokio::time::Instant;
+
+/// A request ends within this, whatever happens: the head timeout of 75 s, the body's of 30 s, and what a slow link takes.
+pub const REQUEST_LIMIT: Duration = Duration::from_mins(5);
+
+/// When a client has gone, the service stops within this: a dead peer is noticed after 5 s, one that stands still after
+/// the 10 to 15 s of the control stream's pings.
+pub const ABORT_LIMIT: Duration = Duration::from_secs(20);
+
+/// After faults have healed, a request succeeds within this: an attempt that began before has 5 s to fail, the pause
+/// after it has at most 7.5 s, and a connection that stood still is noticed as above.
+pub const RESUME_LIMIT: Duration = Duration::from_secs(30);
+
+/// What may lie unread on one stream: its window.
+pub const WINDOW_BYTES: u64 = 1_250_000;
+
+/// What may be under way between a service and a reader that does not read: the window of a stream, and of a second one
+/// if the body has moved late, a batch (64 KiB), and what the reader takes ahead (48 KiB).
+pub const QUEUE_BYTES_MAX: u64 = 2 * WINDOW_BYTES + (112 << 10);
+
+/// Violations that are kept; one is enough to fail.
+const VIOLATIONS_MAX: usize = 20;
+
+/// How a request ended for its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Whole and right.
+    Complete,
+    /// The client gave it up.
+    Aborted,
+    /// With an error; the service may have seen it.
+    Failed,
+    /// With an error that says that the service has not seen it.
+    Undelivered,
+}
+
+/// Collects what happens, and compares it with what must. Clones share it.
+#[derive(Clone, Default)]
+pub struct Oracle(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    next_id: u64,
+    requests: BTreeMap<u64, Record>,
+    violations: Vec<String>,
+    /// Streams that were reset, by node: nothing more may arrive on them.
+    reset: BTreeSet<(String, u64, u64)>,
+}
+
+struct Record {
+    began: Instant,
+    ended: Option<(Ending, Instant)>,
+    /// How often the service has seen it.
+    started: u32,
+    /// How much of the service works on it now.
+    working: u32,
+    /// Bytes of the response body that were taken from the service, and that have reached the client.
+    pulled: u64,
+    consumed: u64,
+    reported: bool,
+}
+
+/// The ends of all requests of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Whole and right.
+    pub complete: u64,
+    /// Given up by the client.
+    pub aborted: u64,
+    /// Ended with an error.
+    pub failed: u64,
+}
+
+impl Oracle {
+    /// A new request; returns its id.
+    #[must_use]
+    pub fn begin(&self) -> u64 {
+        let mut state = self.lock();
+        state.next_id += 1;
+        let id = state.next_id;
+        let began = Instant::now();
+        let record = Record { began, ended: None, started: 0, working: 0, pulled: 0, consumed: 0, reported: false };
+        state.requests.insert(id, record);
+        id
+    }
+
+    /// A request has ended for its client.
+    pub fn end(&self, id: u64, ending: Ending) {
+        let mut state = self.lock();
+        let Some(record) = state.requests.get_mut(&id) else { return state.violate(format!("unknown request {id}")) };
+        let started = record.started;
+        if record.ended.replace((ending, Instant::now())).is_some() {
+            state.violate(format!("request {id} ended twice"));
+        }
+        if ending == Ending::Undelivered && started > 0 {
+            state.violate(format!("request {id} was reported as not delivered, but the service has seen it"));
+        }
+    }
+
+    /// The service has begun to work on a request; it works until the guard is dropped.
+    #[must_use]
+    pub fn work(&self, id: u64) -> Work {
+        let mut state = self.lock();
+        match state.requests.get_mut(&id) {
+            None => state.violate(format!("the service has seen a request {id} that nobody sent")),
+            Some(record) => {
+                record.started += 1;
+                record.working += 1;
+                let (started, ended) = (record.started, record.ended);
+                if started > 1 {
+                    state.violate(format!("request {id} was executed {started} times"));
+                }
+                if let Some((Ending::Undelivered, _)) = ended {
+                    state.violate(format!("request {id} was reported as not delivered and executed afterwards"));
+                }
+            }
+        }
+        Work { oracle: self.clone(), id }
+    }
+
+    /// Bytes were taken from the body of a response.
+    pub fn pulled(&self, id: u64, bytes: u64) {
+        let mut state = self.lock();
+        let Some(record) = state.requests.get_mut(&id) else { return };
+        record.pulled += bytes;
+        let waiting = record.pulled.saturating_sub(record.consumed);
+        if waiting > QUEUE_BYTES_MAX + bytes {
+            state.violate(format!("{waiting} bytes of request {id} wait for its reader"));
+        }
+    }
+
+    /// Bytes of the body of a response have reached the client.
+    pub fn consumed(&self, id: u64, bytes: u64) {
+        if let Some(record) = self.lock().requests.get_mut(&id) {
+            record.consumed += bytes;
+        }
+    }
+
+    /// Something that must not be.
+    pub fn violate(&self, what: impl Into<String>) {
+        self.lock().violate(what.into());
+    }
+
+    /// Looks at one event of the network.
+    pub fn see(&self, node: &str, event: &Event<'_>) {
+        match event {
+            Event::Delivered { connection, stream, unread_bytes, .. } => {
+                let mut state = self.lock();
+                if *unread_bytes > WINDOW_BYTES {
+                    state.violate(format!("{unread_bytes} bytes wait on stream {stream} at {node}"));
+                }
+                if state.reset.contains(&(node.to_owned(), *connection, *stream)) {
+                    state.violate(format!("bytes were delivered to {node} on stream {stream} after its reset"));
+                }
+            }
+            Event::Reset { connection, stream, .. } => {
+                self.lock().reset.insert((node.to_owned(), *connection, *stream));
+            }
+            Event::Closed { reason: CloseReason::Transport(message), .. } if message.contains("gaps") => {
+                self.violate(format!("too many unread pieces at {node}: {message}"));
+            }
+            _ => {}
+        }
+    }
+
+    /// Looks for what has taken too long.
+    pub fn audit(&self) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let mut late = Vec::new();
+        for (id, record) in &mut state.requests {
+            let what = match record.ended {
+                None if now - record.began > REQUEST_LIMIT => {
+                    format!("request {id} has not ended after {REQUEST_LIMIT:?}")
+                }
+                Some((ending, at)) if record.working > 0 && now - at > ABORT_LIMIT => {
+                    format!("the service still works on request {id}, {ABORT_LIMIT:?} after its end ({ending:?})")
+                }
+                _ => continue,
+            };
+            if !std::mem::replace(&mut record.reported, true) {
+                late.push(what);
+            }
+        }
+        for what in late {
+            state.violate(what);
+        }
+    }
+
+    /// At the end of a run, with nothing left to do: what is still open is too much.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        let open: Vec<String> = state
+            .requests
+            .iter()
+            .filter_map(|(id, record)| match record {
+                Record { ended: None, .. } => Some(format!("request {id} has no end")),
+                Record { working, .. } if *working > 0 => Some(format!("the service works on request {id} for ever")),
+                _ => None,
+            })
+            .collect();
+        for what in open {
+            state.violate(what);
+        }
+    }
+
+    /// What did not hold, in order; empty if all did.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        self.lock().violations.clone()
+    }
+
+    /// How the requests have ended.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for record in self.lock().requests.values() {
+            match record.ended {
+                Some((Ending::Complete, _)) => tally.complete += 1,
+                Some((Ending::Aborted, _)) => tally.aborted += 1,
+                Some((Ending::Failed | Ending::Undelivered, _)) => tally.failed += 1,
+                None => {}
+            }
+        }
+        tally
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn violate(&mut self, what: String) {
+        if self.violations.len() < VIOLATIONS_MAX {
+            self.violations.push(what);
+        }
+    }
+}
+
+/// The service's work on one request.
+pub struct Work {
+    oracle: Oracle,
+    id: u64,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if let Some(record) = self.oracle.lock().requests.get_mut(&self.id) {
+            record.working -= 1;
+        }
+    }
+}

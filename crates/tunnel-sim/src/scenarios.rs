@@ -1,0 +1,78 @@
+//! The scenarios.
+
+mod load;
+mod outages;
+mod restarts;
+mod swarm;
+mod weather;
+
+use std::fmt;
+
+use futures::future::LocalBoxFuture;
+
+use crate::Stage;
+
+/// A story that is told anew with every seed.
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What happens, in one sentence.
+    pub about: &'static str,
+    pub(crate) play: fn(Stage) -> LocalBoxFuture<'static, ()>,
+}
+
+impl fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scenario({})", self.name)
+    }
+}
+
+macro_rules! scenarios {
+    ($($name:literal $path:path: $about:literal;)*) => {
+        const ALL: &[Scenario] = &[$(Scenario { name: $name, about: $about, play: |stage| Box::pin($path(stage)) },)*];
+    };
+}
+
+scenarios! {
+    "calm" weather::calm: "every kind of request on a good network; nothing may fail";
+    "bad-weather" weather::bad: "the same on a lossy, slow, reordering network; nothing may fail";
+    "changing-weather" weather::changing: "a link that turns from good to bad and back under long transfers";
+    "slow-readers" load::slow_readers: "slow and stalled readers among fast ones, which must not notice";
+    "burst" load::burst: "hundreds of requests at once from several clients";
+    "aborts" load::aborts: "clients that give up, at every moment of a request";
+    "service-failures" load::service_failures: "services that hang, break off and ignore what is sent to them";
+    "churn" restarts::churn: "many clients that come, ask and vanish without a word";
+    "crash-mid-body" restarts::crash_mid_body: "a host that crashes during transfers and comes back";
+    "rolling-restart" restarts::rolling: "a host that drains and comes back; what it has accepted is finished";
+    "new-address" restarts::new_address: "a host that comes back at another address, known to the relay";
+    "flapping-link" outages::flapping: "a link that goes and comes, for shorter and longer than a connection lives";
+    "partition-during-websocket" outages::partition_during_websocket: "partitions under conversations over WebSockets";
+    "relay-outage" outages::relay_outage: "peers without a direct path lose their relay for a while";
+    "direct-path-lost" outages::direct_path_lost: "transfers that move to the relay and back without an error";
+    "stall" outages::stall: "connections that live but move nothing";
+    "failing-dials" outages::failing_dials: "dials that are refused or ignored; requests fail in bounded time";
+    "swarm" swarm::swarm: "everything at random: peers, weather, requests, faults";
+}
+
+/// All scenarios, in the order in which they are listed.
+#[must_use]
+pub const fn all() -> &'static [Scenario] {
+    ALL
+}
+
+/// The scenario of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Scenario> {
+    ALL.iter().find(|scenario| scenario.name == name)
+}
+
+/// The scenario that makes everything up from the seed.
+///
+/// # Panics
+///
+/// Never: it is in the list.
+#[must_use]
+pub fn swarm() -> Scenario {
+    *named("swarm").expect("it is in the list")
+}

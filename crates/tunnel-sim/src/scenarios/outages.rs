@@ -1,0 +1,176 @@
+//! Networks that fail in part.
+
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+use p2p_provider::simulator::{Conditions, Nat};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    SimClient, Stage,
+    body::Pace,
+    oracle::Ending,
+    plan::{Plan, Verb},
+    together,
+};
+
+/// Requests of every kind, one after the other, until the time is over.
+async fn ask_until(client: SimClient, end: Instant, part: u64) {
+    let mut random = client.stage().random(part);
+    while Instant::now() < end {
+        let size = random.u64(..700_000);
+        let gap = Duration::from_millis(random.u64(..20));
+        let plan = match random.u8(..4) {
+            0 => Plan { gap, ..Plan::upload(0, size) },
+            1 => Plan { verb: Verb::Echo, ..Plan::upload(0, size) },
+            _ => Plan { gap, ..Plan::download(0, size) },
+        };
+        client.request(plan, Pace::Fast).await;
+        sleep(Duration::from_millis(random.u64(..300))).await;
+    }
+}
+
+pub(super) async fn flapping(stage: Stage) {
+    stage.conditions(Conditions::new(Duration::from_millis(20)).jitter(Duration::from_millis(10)));
+    let host = stage.host("home").await;
+    let client = stage.client("phone", &host);
+    client.connected().await;
+    let end = Instant::now() + Duration::from_mins(2);
+    let mut random = stage.random(0);
+    let flapping = async {
+        while Instant::now() < end {
+            let fault = stage.network.partition(&[&host.node], &[&client.node]);
+            sleep(Duration::from_millis(random.u64(100..9000))).await;
+            fault.heal();
+            sleep(Duration::from_millis(random.u64(100..9000))).await;
+        }
+    };
+    let asking: Vec<LocalBoxFuture<'static, ()>> =
+        (1..4).map(|part| Box::pin(ask_until(client.clone(), end, part)) as _).collect();
+    tokio::join!(biased; together(asking), flapping);
+    stage.settle(&[&client]).await;
+}
+
+pub(super) async fn partition_during_websocket(stage: Stage) {
+    stage.conditions(Conditions::new(Duration::from_millis(20)));
+    let host = stage.host("home").await;
+    let client = stage.client("phone", &host);
+    client.connected().await;
+    let mut random = stage.random(0);
+    // Shorter than a connection lives: nothing is lost. Longer: the WebSocket ends with an error.
+    for (outage, survives) in [(2, true), (12, false), (3, true), (20, false)] {
+        let talking: Vec<LocalBoxFuture<'static, Ending>> = (0..3)
+            .map(|_| {
+                let client = client.clone();
+                Box::pin(async move { client.web_socket(100, Duration::from_millis(50)).await }) as _
+            })
+            .collect();
+        let partition = async {
+            sleep(Duration::from_millis(random.u64(500..2000))).await;
+            let _fault = stage.network.partition(&[&host.node], &[&client.node]);
+            sleep(Duration::from_secs(outage)).await;
+        };
+        let (endings, ()) = tokio::join!(biased; futures::future::join_all(talking), partition);
+        if survives != endings.iter().all(|ending| *ending == Ending::Complete) {
+            stage.oracle.violate(format!("WebSockets ended as {endings:?} in a partition of {outage} s"));
+        }
+        client.connected().await;
+    }
+    stage.settle(&[&client]).await;
+}
+
+pub(super) async fn relay_outage(stage: Stage) {
+    stage.conditions(Conditions::new(Duration::from_millis(20)).loss(0.005));
+    stage.network.set_relay(true);
+    let host = stage.host("home").await;
+    host.node.set_nat(Nat::Relayed);
+    let clients = [stage.client("one", &host), stage.client("two", &host)];
+    for client in &clients {
+        client.connected().await;
+    }
+    let end = Instant::now() + Duration::from_mins(1);
+    let outages = async {
+        for secs in [3, 15, 8] {
+            sleep(Duration::from_secs(8)).await;
+            let _fault = stage.network.relay_outage();
+            sleep(Duration::from_secs(secs)).await;
+        }
+    };
+    let asking: Vec<LocalBoxFuture<'static, ()>> =
+        clients.iter().zip(1..).map(|(client, part)| Box::pin(ask_until(client.clone(), end, part)) as _).collect();
+    tokio::join!(biased; together(asking), outages);
+    stage.settle(&clients.each_ref()).await;
+}
+
+pub(super) async fn direct_path_lost(stage: Stage) {
+    stage.conditions(Conditions::new(Duration::from_millis(20)));
+    stage.network.set_relay(true);
+    let host = stage.host("home").await;
+    let client = stage.client("phone", &host);
+    client.connected().await;
+    let mut random = stage.random(0);
+    let mut acts: Vec<LocalBoxFuture<'static, ()>> = Vec::new();
+    for _ in 0..4 {
+        let plan = Plan { gap: Duration::from_millis(random.u64(800..1200)), ..Plan::download(0, 2_000_000) };
+        let client = client.clone();
+        // Two minutes long, through all changes of the path.
+        acts.push(Box::pin(async move { client.must(plan, Pace::Fast).await }));
+    }
+    let changes = async {
+        sleep(Duration::from_millis(random.u64(..3000))).await;
+        let fault = stage.network.block_direct(&[&host.node], &[&client.node]);
+        sleep(Duration::from_secs(random.u64(5..30))).await;
+        fault.heal();
+        // Time to come back, and then again.
+        sleep(Duration::from_secs(65)).await;
+        let _fault = stage.network.block_direct(&[&host.node], &[&client.node]);
+        sleep(Duration::from_secs(5)).await;
+    };
+    tokio::join!(biased; together(acts), changes);
+    stage.settle(&[&client]).await;
+}
+
+pub(super) async fn stall(stage: Stage) {
+    stage.conditions(Conditions::new(Duration::from_millis(20)));
+    let host = stage.host("home").await;
+    let client = stage.client("phone", &host);
+    client.connected().await;
+    let end = Instant::now() + Duration::from_secs(80);
+    let stalls = async {
+        for secs in [2, 30, 6] {
+            sleep(Duration::from_secs(7)).await;
+            let _fault = stage.network.stall(&[&host.node], &[&client.node]);
+            sleep(Duration::from_secs(secs)).await;
+        }
+    };
+    let asking: Vec<LocalBoxFuture<'static, ()>> =
+        (1..4).map(|part| Box::pin(ask_until(client.clone(), end, part)) as _).collect();
+    tokio::join!(biased; together(asking), stalls);
+    stage.settle(&[&client]).await;
+}
+
+pub(super) async fn failing_dials(stage: Stage) {
+    let host = stage.host("home").await;
+    for (name, refused) in [("refused", true), ("ignored", false)] {
+        let fault =
+            if refused { stage.network.refuse_dials(&host.node) } else { stage.network.ignore_dials(&host.node) };
+        let client = stage.client(name, &host);
+        for _ in 0..10 {
+            let start = Instant::now();
+            let ending = client.request(Plan::upload(0, 1000), Pace::Fast).await;
+            // An attempt takes 5 s at most, and one may be under way already.
+            if ending != Ending::Undelivered || start.elapsed() > Duration::from_secs(11) {
+                let took = start.elapsed();
+                stage.oracle.violate(format!("a request that cannot be sent ended as {ending:?} after {took:?}"));
+            }
+            sleep(Duration::from_millis(700)).await;
+        }
+        fault.heal();
+        client.connected().await;
+        client.must(Plan::upload(0, 1000), Pace::Fast).await;
+        client.crash();
+    }
+    sleep(Duration::from_secs(20)).await;
+    let client = stage.client("last", &host);
+    stage.settle(&[&client]).await;
+}

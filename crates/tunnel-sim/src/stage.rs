@@ -1,0 +1,111 @@
+//! Where scenarios happen: a network with hosts and clients, watched by the oracle.
+
+mod client;
+mod host;
+mod ws;
+
+use std::time::Duration;
+
+use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use p2p_provider::simulator::{Conditions, SimNetwork};
+use tokio::time::{interval, sleep};
+
+pub use self::{client::SimClient, host::SimHost};
+use crate::{Environment, oracle::Oracle};
+
+/// A simulated network, and what is needed to act in it. Clones share it.
+#[derive(Clone)]
+pub struct Stage {
+    /// The network.
+    pub network: SimNetwork,
+    /// What must hold.
+    pub oracle: Oracle,
+    /// What the harness was told.
+    pub environment: Environment,
+    seed: u64,
+}
+
+impl Stage {
+    pub(crate) fn new(network: SimNetwork, environment: Environment) -> Self {
+        let oracle = Oracle::default();
+        let observer = oracle.clone();
+        network.observe(move |_, node, event| observer.see(node, event));
+        environment.apply(&network);
+        Self { network, oracle, seed: environment.seed, environment }
+    }
+
+    /// Chance, from the seed and a number: each number has its own.
+    #[must_use]
+    pub fn random(&self, part: u64) -> fastrand::Rng {
+        let mut mixed = fastrand::Rng::with_seed(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        fastrand::Rng::with_seed(mixed.u64(..) ^ part.wrapping_mul(0xd134_2543_de82_ef95))
+    }
+
+    /// Sets the conditions of all links, unless the environment says otherwise.
+    pub fn conditions(&self, conditions: Conditions) {
+        if self.environment.conditions.is_none() {
+            self.network.set_conditions(conditions);
+        }
+    }
+
+    /// A node with a host in front of the simulated service.
+    pub async fn host(&self, name: &str) -> SimHost {
+        SimHost::start(self, self.network.node(name)).await
+    }
+
+    /// A node with a client of the host, connecting.
+    #[must_use]
+    pub fn client(&self, name: &str, host: &SimHost) -> SimClient {
+        SimClient::start(self, self.network.node(name), host.ticket())
+    }
+
+    /// Adds a line to the trace.
+    pub fn note(&self, text: &str) {
+        self.network.note("scenario", text);
+    }
+
+    /// Acts, while the oracle looks at the clock.
+    pub(crate) async fn watched(&self, acting: impl Future<Output = ()>) {
+        let auditing = async {
+            let mut ticks = interval(Duration::from_secs(1));
+            loop {
+                ticks.tick().await;
+                self.oracle.audit();
+            }
+        };
+        tokio::select! {
+            biased;
+            () = acting => {}
+            () = auditing => {}
+        }
+    }
+
+    /// With all faults healed: every client must get an answer soon, and then nothing may be left over.
+    pub async fn settle(&self, clients: &[&SimClient]) {
+        self.note("settling");
+        let mut resuming: FuturesUnordered<_> = clients.iter().map(|client| client.resume()).collect();
+        while resuming.next().await.is_some() {}
+        // The longest that a service may go on for somebody who has left, and a little.
+        sleep(crate::oracle::ABORT_LIMIT + Duration::from_secs(2)).await;
+        self.oracle.audit();
+        self.oracle.close();
+        let usage = self.network.usage();
+        // Two connections per client, each with a control stream, seen from both sides.
+        let connections = 2 * clients.len();
+        if usage.connections > connections {
+            self.oracle.violate(format!("{} connections are open instead of {connections}", usage.connections));
+        }
+        if usage.streams > 2 * connections {
+            self.oracle.violate(format!("{} halves of streams are open instead of {}", usage.streams, 2 * connections));
+        }
+        if usage.unread_bytes > 0 {
+            self.oracle.violate(format!("{} bytes lie unread", usage.unread_bytes));
+        }
+    }
+}
+
+/// Does all of it at once, in a deterministic order.
+pub async fn together(acts: impl IntoIterator<Item = LocalBoxFuture<'static, ()>>) {
+    let mut acts: FuturesUnordered<_> = acts.into_iter().collect();
+    while acts.next().await.is_some() {}
+}

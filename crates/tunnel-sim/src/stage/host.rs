@@ -1,0 +1,91 @@
+//! A node with a host.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use p2p_provider::{
+    P2PProvider, SecretKey,
+    simulator::{SimNode, SimP2P, SimPeerConfig},
+};
+use tunnel_p2p::{Host, HostConfig, Ticket, TicketSecret};
+
+use super::Stage;
+use crate::service::Service;
+
+/// A host on a node of its own.
+pub struct SimHost {
+    /// The node.
+    pub node: SimNode,
+    stage: Stage,
+    config: HostConfig,
+    running: Mutex<Option<Running>>,
+}
+
+type Running = (SimP2P, Host<SimP2P>);
+
+impl SimHost {
+    pub(super) async fn start(stage: &Stage, node: SimNode) -> Self {
+        let mut config = HostConfig::new(TicketSecret::from(SecretKey::from_bytes(node.id().0)));
+        config.body_idle_timeout = Duration::from_secs(30);
+        let this = Self { node, stage: stage.clone(), config, running: Mutex::new(None) };
+        this.run().await;
+        this
+    }
+
+    async fn run(&self) {
+        let peer = self.node.peer(SimPeerConfig::default()).expect("the node runs and has no peer");
+        let service = Service::new(self.stage.oracle.clone());
+        let host = Host::start(peer.clone(), service, self.config.clone()).await.expect("nobody listens yet");
+        *self.running() = Some((peer, host));
+    }
+
+    /// What clients need, with the address of now.
+    ///
+    /// # Panics
+    ///
+    /// While it does not run.
+    #[must_use]
+    pub fn ticket(&self) -> Ticket {
+        let running = self.running();
+        running.as_ref().map(|(_, host)| host.ticket()).expect("the host runs")
+    }
+
+    /// Ends its process without a word.
+    pub fn crash(&self) {
+        self.node.crash();
+        self.running().take();
+    }
+
+    /// Starts it again after a crash.
+    pub async fn restart(&self) {
+        self.node.start();
+        self.run().await;
+    }
+
+    /// Starts it again after a crash, at a new address.
+    pub async fn restart_elsewhere(&self) {
+        self.node.start_elsewhere();
+        self.run().await;
+    }
+
+    /// Lets it finish what it has, then ends it in order and starts it again. Whether all was finished in time.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    pub async fn roll(&self, grace: Duration) -> bool {
+        let running = self.running().take();
+        let (peer, host) = running.expect("the host runs");
+        let finished = host.drain(grace).await;
+        peer.close().await;
+        self.node.crash();
+        self.restart().await;
+        finished
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,87 @@
+//! Every scenario, with a few seeds, twice; and many seeds of the swarm.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+use tunnel_sim::{Environment, Report, Scenario, run_scenario, scenarios};
+
+/// Seeds of each scenario.
+const SEEDS: std::ops::Range<u64> = 1..6;
+
+/// Seeds of the swarm.
+const SWARM: u64 = 2000;
+
+fn check(report: &Report) {
+    assert!(report.violations.is_empty(), "{:#?}\nreplay: {}", report.violations, report.replay());
+    assert!(report.tally.complete > 0, "nothing has happened: {report:?}");
+}
+
+fn twice(name: &str) {
+    let scenario = scenarios::named(name).expect("it is in the list");
+    for seed in SEEDS {
+        let environment = Environment::with_seed(seed);
+        let first = run_scenario(scenario, &environment, false);
+        check(&first);
+        let second = run_scenario(scenario, &environment, false);
+        assert_eq!(first.trace, second.trace, "two runs differ: {}", first.replay());
+    }
+}
+
+macro_rules! tests {
+    ($($test:ident $name:literal)*) => {
+        $(#[test]
+        fn $test() {
+            twice($name);
+        })*
+
+        #[test]
+        fn every_scenario_has_a_test() {
+            let tested = [$($name),*];
+            let listed: Vec<&str> = scenarios::all().iter().map(|scenario| scenario.name).collect();
+            assert_eq!(listed, tested);
+        }
+    };
+}
+
+tests! {
+    calm "calm"
+    bad_weather "bad-weather"
+    changing_weather "changing-weather"
+    slow_readers "slow-readers"
+    burst "burst"
+    aborts "aborts"
+    service_failures "service-failures"
+    churn "churn"
+    crash_mid_body "crash-mid-body"
+    rolling_restart "rolling-restart"
+    new_address "new-address"
+    flapping_link "flapping-link"
+    partition_during_websocket "partition-during-websocket"
+    relay_outage "relay-outage"
+    direct_path_lost "direct-path-lost"
+    stall "stall"
+    failing_dials "failing-dials"
+    swarm_repeats "swarm"
+}
+
+#[test]
+fn two_thousand_seeds_of_the_swarm() {
+    let swarm: Scenario = scenarios::swarm();
+    let next = AtomicU64::new(0);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= SWARM {
+                return;
+            }
+            let report = run_scenario(&swarm, &Environment::with_seed(seed), false);
+            assert!(report.violations.is_empty(), "{:#?}\nreplay: {}", report.violations, report.replay());
+        }
+    };
+    thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(2, usize::from);
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+}
