@@ -95,7 +95,7 @@ pub async fn the_first_piece_of_an_upload_arrives_before_the_last_is_made<B: Bac
     .await;
     let (sender, body) = by_hand();
     let uploading = async {
-        for number in 0..100 {
+        for number in 0..30 {
             let sent = Bytes::from(number.to_string());
             sender.send(Ok(sent.clone())).await.unwrap();
             let mut received = Vec::new();
