@@ -152,6 +152,15 @@ pub async fn piece(body: &mut Body) -> Bytes {
     frame.into_data().expect("no trailers yet")
 }
 
+/// Waits until these bytes have arrived, in however many pieces.
+pub async fn arrives(body: &mut Body, expected: impl AsRef<[u8]>) {
+    let (expected, mut received) = (expected.as_ref(), Vec::new());
+    while received.len() < expected.len() {
+        received.extend_from_slice(&piece(body).await);
+    }
+    assert!(received == expected, "{} bytes arrived that are not the {} expected", received.len(), expected.len());
+}
+
 /// Reads until the body fails, and whether it stays over; panics when it ends well.
 pub async fn body_error(mut body: Body) -> Failure {
     loop {

@@ -77,6 +77,7 @@ macro_rules! for_each_case {
                 every_kind_in_mid_body_arrives_as_such
                 every_kind_of_a_websocket_arrives_as_such
                 only_what_was_not_executed_comes_back
+                what_was_answered_does_not_come_back
                 a_streamed_body_does_not_come_back
                 what_comes_back_can_be_sent_again
                 a_failure_arrives_while_the_upload_runs

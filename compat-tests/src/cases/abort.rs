@@ -22,8 +22,8 @@ use tunnel_core::{Body, FailureKind, Response};
 use crate::{
     backend::Backend,
     body::{
-        body_error, by_hand, digest, endless, failing, pattern, pattern_hash, pattern_piece, piece, pieces, silence,
-        text,
+        arrives, body_error, by_hand, digest, endless, failing, pattern, pattern_hash, pattern_piece, piece, pieces,
+        silence, text,
     },
     pair::Pair,
     patience::{A_WHILE, soon, until},
@@ -193,7 +193,7 @@ pub async fn a_service_that_gives_up_a_body_is_heard<B: Backend>(backend: B) {
     let pair = Pair::start(&backend, service).await;
     let mut response = pair.answer(get("/")).await;
     sender.send(Ok(Bytes::from_static(b"begin"))).await.unwrap();
-    assert_eq!(piece(&mut response.body).await, "begin");
+    arrives(&mut response.body, "begin").await;
     let failure = tunnel_core::Failure::new(FailureKind::ServiceFailed, "enough");
     sender.send(Err(failure)).await.unwrap();
     assert_eq!(body_error(response.body).await.kind(), FailureKind::ServiceFailed);

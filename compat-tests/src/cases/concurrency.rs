@@ -53,21 +53,26 @@ pub async fn answers_are_not_mixed_up<B: Backend>(backend: B) {
         let upload = digest(request.body).await?;
         // Later requests are answered earlier, more or less.
         sleep(Duration::from_millis((number as u64 * 37) % 50)).await;
-        let mut response = Response::new(StatusCode::OK, pieces(pattern(number * 3000, 4096)));
+        let mut response = Response::new(StatusCode::OK, pieces(pattern(answer_bytes(number), 4096)));
         response.headers.insert("x-number", http::HeaderValue::from(number));
         response.headers.insert("x-upload", http::HeaderValue::from(upload.bytes));
         Ok(response)
     });
     let pair = Pair::start(&backend, service).await;
     let exchange = async |number: usize| {
-        let upload = tunnel_core::Body::full(pattern_piece(0, number * 1000));
+        let upload = tunnel_core::Body::full(pattern_piece(0, number * 100));
         let response = pair.answer(post(&format!("/{number}"), upload)).await;
         assert_eq!(response.headers["x-number"], number.to_string());
-        assert_eq!(response.headers["x-upload"], (number * 1000).to_string());
+        assert_eq!(response.headers["x-upload"], (number * 100).to_string());
         let read = digest(response.body).await.unwrap();
-        assert_eq!((read.bytes, read.hash), (number * 3000, pattern_hash(number * 3000)), "{number}");
+        assert_eq!((read.bytes, read.hash), (answer_bytes(number), pattern_hash(answer_bytes(number))), "{number}");
     };
-    soon("all", join_all((0..150).map(exchange))).await;
+    join_all((0..100).map(exchange)).await;
+}
+
+/// Small ones and, seldom, one that is large enough to take another way.
+const fn answer_bytes(number: usize) -> usize {
+    if number.is_multiple_of(20) { 300_000 } else { number * 10 }
 }
 
 /// The quick one does not stand in line behind the slow one.
@@ -185,10 +190,11 @@ pub async fn the_hosts_lower_limit_makes_requests_wait_and_not_fail<B: Backend>(
             Ok(ok("ok"))
         }
     });
-    let settings = HostSettings { max_requests: 4, ..HostSettings::default() };
-    let pair = Pair::with(&backend, service, settings, ClientSettings::default()).await;
-    let all = join_all((0..1000).map(|_| async { text(pair.answer(get("/")).await.body).await }));
-    assert!(soon("all", all).await.into_iter().all(|body| body.as_deref() == Ok("ok")));
+    let host = HostSettings { max_requests: 4, ..HostSettings::default() };
+    let client = ClientSettings { queue_timeout: Duration::from_hours(1), ..ClientSettings::default() };
+    let pair = Pair::with(&backend, service, host, client).await;
+    let all = join_all((0..1000).map(|_| async { text(pair.transport.send(get("/")).await.unwrap().body).await }));
+    assert!(all.await.into_iter().all(|body| body.as_deref() == Ok("ok")));
     until("the last one", || inside.0.load(Relaxed) == 0).await;
     assert!(inside.1.load(Relaxed) <= 4, "{} at once", inside.1.load(Relaxed));
 }

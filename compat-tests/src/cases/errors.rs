@@ -8,12 +8,12 @@ use std::sync::{
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::StatusCode;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tunnel_core::{Body, Failure, FailureKind, Response};
 
 use crate::{
     backend::Backend,
-    body::{body_error, declared, endless, pattern, pattern_piece, piece, pieces, text},
+    body::{arrives, body_error, declared, endless, pattern, pattern_piece, pieces, text},
     pair::{Pair, handshake},
     patience::soon,
     request::{get, number, path, post},
@@ -22,6 +22,18 @@ use crate::{
 
 fn kind(request: &tunnel_core::Request) -> FailureKind {
     FailureKind::from_code(number(request) as u64).expect("the path is a code")
+}
+
+/// Whether a failure of this kind says that the service has not seen the request.
+const fn is_not_executed(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::Refused
+            | FailureKind::Overloaded
+            | FailureKind::Unauthorized
+            | FailureKind::ServiceUnreachable
+            | FailureKind::BadRequest
+    )
 }
 
 /// A service that fails as the path says.
@@ -39,21 +51,28 @@ pub async fn every_kind_arrives_as_such<B: Backend>(backend: B) {
     }
 }
 
-/// As every kind that a body can fail with.
+/// The same in the middle of a body, for those that make sense there.
 pub async fn every_kind_in_mid_body_arrives_as_such<B: Backend>(backend: B) {
-    let service = Service::http(|request| async move {
-        let broken = pattern(100, 100).chain(crate::body::failing(kind(&request)));
-        // The first piece is on its way before the failure.
-        let paced = broken.then(|piece| async {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            piece
-        });
-        Ok(Response::new(StatusCode::OK, pieces(paced)))
+    let arrived = Arc::new(Notify::new());
+    let told = Arc::clone(&arrived);
+    let service = Service::http(move |request| {
+        let told = Arc::clone(&told);
+        async move {
+            let failing = stream::once(async move {
+                told.notified().await;
+                Err(Failure::new(kind(&request), "made to fail"))
+            });
+            Ok(Response::new(StatusCode::OK, pieces(pattern(100, 100).chain(failing))))
+        }
     });
     let pair = Pair::start(&backend, service).await;
     for kind in FailureKind::ALL {
-        let response = pair.answer(get(&format!("/{}", kind.code()))).await;
-        assert_eq!(body_error(response.body).await.kind(), kind);
+        let mut response = pair.answer(get(&format!("/{}", kind.code()))).await;
+        arrives(&mut response.body, pattern_piece(0, 100)).await;
+        arrived.notify_one();
+        // Nobody can say in the middle of a response that its request was not executed.
+        let expected = if is_not_executed(kind) { FailureKind::Aborted } else { kind };
+        assert_eq!(body_error(response.body).await.kind(), expected);
     }
 }
 
@@ -74,14 +93,7 @@ pub async fn every_kind_of_a_websocket_arrives_as_such<B: Backend>(backend: B) {
 pub async fn only_what_was_not_executed_comes_back<B: Backend>(backend: B) {
     let pair = Pair::start(&backend, fails()).await;
     for kind in FailureKind::ALL {
-        let not_executed = matches!(
-            kind,
-            FailureKind::Refused
-                | FailureKind::Overloaded
-                | FailureKind::Unauthorized
-                | FailureKind::ServiceUnreachable
-                | FailureKind::BadRequest
-        );
+        let not_executed = is_not_executed(kind);
         for size in [0, 1000, 300_000] {
             let error =
                 pair.send(post(&format!("/{}", kind.code()), Body::full(pattern_piece(0, size)))).await.unwrap_err();
@@ -91,6 +103,23 @@ pub async fn only_what_was_not_executed_comes_back<B: Backend>(backend: B) {
             if let Some(request) = request {
                 assert_eq!(number(&request), usize::from(kind.code()));
                 assert!(request.body.as_bytes().is_some_and(|body| *body == pattern_piece(0, size)));
+            }
+        }
+    }
+}
+
+/// A service that has begun to answer has seen the request, whatever its body then fails with, and however early.
+pub async fn what_was_answered_does_not_come_back<B: Backend>(backend: B) {
+    let service = Service::http(|request| async move {
+        Ok(Response::new(StatusCode::OK, pieces(crate::body::failing(kind(&request)))))
+    });
+    let pair = Pair::start(&backend, service).await;
+    for kind in FailureKind::ALL {
+        match pair.send(post(&format!("/{}", kind.code()), Body::full("once"))).await {
+            Ok(response) => drop(body_error(response.body).await),
+            Err(error) => {
+                assert!(error.may_have_been_delivered(), "{kind:?}");
+                assert!(error.into_request().is_none(), "{kind:?}");
             }
         }
     }
@@ -157,7 +186,7 @@ pub async fn a_handler_that_panics_harms_only_its_request<B: Backend>(backend: B
     });
     let pair = Pair::start(&backend, service).await;
     let mut other = pair.answer(get("/other")).await;
-    assert_eq!(piece(&mut other.body).await, "begin ");
+    arrives(&mut other.body, "begin ").await;
     for _ in 0..3 {
         let error = pair.send(get("/panic")).await.unwrap_err();
         assert!(error.may_have_been_delivered());
@@ -169,19 +198,26 @@ pub async fn a_handler_that_panics_harms_only_its_request<B: Backend>(backend: B
 
 /// Half a body must not look like a whole one.
 pub async fn a_body_that_panics_is_an_error_of_the_body<B: Backend>(backend: B) {
-    let service = Service::http(|request| async move {
-        let panics = stream::once(async {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            panic!("the panic that the case wants")
-        });
-        Ok(match path(&request) {
-            "ok" => ok("ok"),
-            _ => Response::new(StatusCode::OK, pieces(pattern(number(&request), 10_000).chain(panics))),
-        })
+    let arrived = Arc::new(Notify::new());
+    let told = Arc::clone(&arrived);
+    let service = Service::http(move |request| {
+        let told = Arc::clone(&told);
+        async move {
+            let panics = stream::once(async move {
+                told.notified().await;
+                panic!("the panic that the case wants")
+            });
+            Ok(match path(&request) {
+                "ok" => ok("ok"),
+                _ => Response::new(StatusCode::OK, pieces(pattern(number(&request), 10_000).chain(panics))),
+            })
+        }
     });
     let pair = Pair::start(&backend, service).await;
-    for target in ["/10", "/1000000"] {
-        let response = pair.answer(get(target)).await;
+    for size in [10, 400_000] {
+        let mut response = pair.answer(get(&format!("/{size}"))).await;
+        arrives(&mut response.body, pattern_piece(0, size)).await;
+        arrived.notify_one();
         body_error(response.body).await;
     }
     assert_eq!(text(pair.answer(get("/ok")).await.body).await.unwrap(), "ok");

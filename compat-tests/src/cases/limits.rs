@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
+use tokio::time::sleep;
 use tunnel_core::{FailureKind, WsMessage, WsUpgrade};
 
 use crate::{
@@ -140,7 +141,16 @@ pub async fn ended_websockets_give_their_places_back<B: Backend>(backend: B) {
     let host = HostSettings { max_websockets: 2, ..HostSettings::default() };
     let pair = Pair::with(&backend, service, host, ClientSettings::default()).await;
     for round in 0..30 {
-        let (_, mut session) = accepted(pair.open_ws(handshake("/ws")).await);
+        // The new handshake may overtake the news that an old one has ended.
+        let opened = soon("a free place", async {
+            loop {
+                match pair.transport.open_ws(handshake("/ws")).await {
+                    Err(failure) if failure.kind() == FailureKind::Overloaded => sleep(Duration::from_millis(5)).await,
+                    other => return other,
+                }
+            }
+        });
+        let (_, mut session) = accepted(opened.await);
         match round % 3 {
             0 => drop(session),
             1 => {

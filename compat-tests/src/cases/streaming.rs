@@ -9,7 +9,7 @@ use tunnel_core::{Body, Response};
 
 use crate::{
     backend::Backend,
-    body::{by_hand, bytes, digest, pattern, pattern_hash, pattern_piece, piece, pieces, text},
+    body::{arrives, by_hand, bytes, digest, pattern, pattern_hash, pattern_piece, pieces, text},
     pair::Pair,
     patience::soon,
     request::{get, post},
@@ -50,7 +50,7 @@ pub async fn event_streams_are_not_held_back<B: Backend>(backend: B) {
     for number in 0..100 {
         let event = format!("data: {number}\n\n");
         sender.send(Ok(Bytes::from(event.clone()))).await.unwrap();
-        assert_eq!(piece(&mut response.body).await, event);
+        arrives(&mut response.body, event).await;
     }
     drop(sender);
     assert!(soon("the end", response.body.frame()).await.is_none());
@@ -72,11 +72,7 @@ pub async fn large_pieces_are_not_held_back<B: Backend>(backend: B) {
     for number in 0..20 {
         let sent = pattern_piece(number * 40_000, 40_000);
         sender.send(Ok(sent.clone())).await.unwrap();
-        let mut received = Vec::new();
-        while received.len() < sent.len() {
-            received.extend_from_slice(&piece(&mut response.body).await);
-        }
-        assert!(received == sent, "piece {number}");
+        arrives(&mut response.body, &sent).await;
     }
 }
 
@@ -99,10 +95,14 @@ pub async fn the_first_piece_of_an_upload_arrives_before_the_last_is_made<B: Bac
     .await;
     let (sender, body) = by_hand();
     let uploading = async {
-        for number in 0..100 {
+        for number in 0..30 {
             let sent = Bytes::from(number.to_string());
             sender.send(Ok(sent.clone())).await.unwrap();
-            assert_eq!(soon("the piece", told.recv()).await.unwrap(), sent);
+            let mut received = Vec::new();
+            while received.len() < sent.len() {
+                received.extend_from_slice(&soon("the piece", told.recv()).await.unwrap());
+            }
+            assert_eq!(received, sent);
         }
         drop(sender);
     };
@@ -118,7 +118,7 @@ pub async fn both_directions_take_turns_in_one_exchange<B: Backend>(backend: B) 
     for number in 0..50 {
         let sent = Bytes::from(number.to_string());
         sender.send(Ok(sent.clone())).await.unwrap();
-        assert_eq!(piece(&mut response.body).await, sent);
+        arrives(&mut response.body, sent).await;
     }
     drop(sender);
     assert!(soon("the end", response.body.frame()).await.is_none());
@@ -146,7 +146,7 @@ pub async fn a_response_may_begin_while_the_upload_streams<B: Backend>(backend: 
     let (sender, upload) = by_hand();
     sender.send(Ok(Bytes::from_static(b"first"))).await.unwrap();
     let mut response = pair.answer(post("/", upload)).await;
-    assert_eq!(piece(&mut response.body).await, "early ");
+    arrives(&mut response.body, "early ").await;
     sender.send(Ok(pattern_piece(0, 500_000))).await.unwrap();
     drop(sender);
     assert_eq!(soon("the upload", all).await.unwrap(), Ok(500_005));
@@ -158,8 +158,8 @@ pub async fn a_response_may_end_before_the_upload<B: Backend>(backend: B) {
     let pair = Pair::start(
         &backend,
         Service::http(|mut request| async move {
-            let first = request.body.frame().await.expect("a piece")?.into_data().unwrap();
-            Ok(ok(first))
+            request.body.frame().await.expect("a piece")?;
+            Ok(ok("enough"))
         }),
     )
     .await;

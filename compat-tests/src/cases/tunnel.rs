@@ -13,7 +13,7 @@ use tunnel_core::{
 
 use crate::{
     backend::Backend,
-    body::{by_hand, bytes, digest, pattern, pattern_hash, piece, pieces, text},
+    body::{arrives, by_hand, bytes, digest, pattern, pattern_hash, pieces, text},
     pair::Pair,
     service::{Once, Service, ok},
 };
@@ -202,7 +202,7 @@ pub async fn a_response_streams_as_any_other<B: Backend>(backend: B) {
     for number in 0..10 {
         let sent = Bytes::from(number.to_string());
         sender.send(Ok(sent.clone())).await.unwrap();
-        assert_eq!(piece(&mut response.body).await, sent);
+        arrives(&mut response.body, sent).await;
     }
     drop(sender);
     assert_eq!(text(response.body).await.unwrap(), "");

@@ -355,7 +355,7 @@ pub async fn a_large_download_does_not_stop_a_websocket<B: Backend>(backend: B) 
     let pair = Pair::start(&backend, service).await;
     let mut large = pair.websocket().await;
     let mut small = pair.websocket().await;
-    let bulk = WsMessage::Binary(pattern_piece(0, 8 << 20));
+    let bulk = WsMessage::Binary(pattern_piece(0, 2 << 20));
     let sending = async {
         send(&mut large, bulk.clone()).await;
         assert!(next(&mut large).await == bulk);

@@ -143,6 +143,8 @@ pub(super) async fn new_address(stage: Stage) {
             host.restart_elsewhere().await;
         };
         tokio::join!(biased; client.request(plan, Pace::Fast), moving);
+        // The silence of the one connection is noticed a moment after that of the other.
+        sleep(Duration::from_secs(1)).await;
         client.connected().await;
         client.must(Plan::download(0, 300_000), Pace::Fast).await;
     }

@@ -369,6 +369,7 @@ impl World {
 
     pub(in crate::simulator) fn reset(&mut self, id: SideId, stream: u64, code: u64) {
         let Some(side) = self.side(id) else { return };
+        let closed = side.is_closed();
         let Some(sending) = side.streams.sending.get_mut(&stream) else { return };
         if sending.is_done() {
             return;
@@ -385,7 +386,10 @@ impl World {
         {
             self.recall((from, to), (id.connection, stream));
         }
-        self.signal(id, Frame::Reset { id: stream, code, sent });
+        // A closed connection has said its last word (RFC 9000 §10.2).
+        if !closed {
+            self.signal(id, Frame::Reset { id: stream, code, sent });
+        }
         self.settle(id, stream);
     }
 
