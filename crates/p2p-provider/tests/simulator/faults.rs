@@ -240,3 +240,41 @@ fn what_a_peer_leaves_behind_is_forgotten() {
         assert_eq!(pair.server.connections().len(), 1);
     });
 }
+
+#[test]
+fn a_dial_ends_when_the_peer_closes_in_the_middle_of_it() {
+    run(1, async |network| {
+        let (home, away) = (network.node("home"), network.node("away"));
+        let server = home.peer(SimPeerConfig::default()).expect("the node runs");
+        let client = away.peer(SimPeerConfig::default()).expect("the node runs");
+        let _listener = server.listen(&[PROTOCOL]).await.expect("nobody listens yet");
+        let (address, config, start) = (server.local_addr(), ConnectionConfig::new(PROTOCOL), Instant::now());
+        let (dialled, ()) = tokio::join!(client.connect(&address, &config), async {
+            sleep(Duration::from_millis(10)).await;
+            server.close().await;
+        });
+        assert!(matches!(dialled, Err(P2PError::Connect { .. })), "{dialled:?}");
+        assert!(start.elapsed() < secs(1), "{:?}", start.elapsed());
+        assert!(client.connections().is_empty());
+    });
+}
+
+#[test]
+fn a_listener_that_is_dropped_leaves_no_handshake_behind() {
+    run(1, async |network| {
+        network.set_conditions(Conditions::new(Duration::from_millis(25)));
+        let (home, away) = (network.node("home"), network.node("away"));
+        let server = home.peer(SimPeerConfig::default()).expect("the node runs");
+        let client = away.peer(SimPeerConfig::default()).expect("the node runs");
+        let mut listener = server.listen(&[PROTOCOL]).await.expect("nobody listens yet");
+        let (address, config) = (server.local_addr(), ConnectionConfig::new(PROTOCOL));
+        let (dialled, accepted) = tokio::join!(client.connect(&address, &config), async move {
+            // It has answered the dial, and waits for the last word.
+            timeout(Duration::from_millis(40), listener.accept()).await
+        });
+        assert!(accepted.is_err());
+        let closed = soon(dialled.expect("it was answered").closed()).await;
+        assert_eq!(closed, CloseReason::Peer { code: 0, reason: String::new() });
+        assert_eq!(network.usage().connections, 0);
+    });
+}

@@ -269,10 +269,13 @@ impl World {
         side.path_changes.end();
         side.held.clear();
         // It is not set yet: that was asked for above.
+        let by_peer = matches!(reason, CloseReason::Peer { .. });
         side.closed.set(reason).ok();
         side.wake_all();
         if id.index == 1 {
             self.forget_handshake(id.connection);
+        } else if !self.is_tcp(id) {
+            self.end_dial(id.connection, by_peer);
         }
         self.collect(id.connection);
     }
