@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use p2p_provider::simulator::{Conditions, SimNetwork};
 use tokio::time::{interval, sleep};
+use tunnel_p2p::Ticket;
 
 pub use self::{client::SimClient, host::SimHost};
 use crate::{Environment, oracle::Oracle};
@@ -56,7 +57,13 @@ impl Stage {
     /// A node with a client of the host, connecting.
     #[must_use]
     pub fn client(&self, name: &str, host: &SimHost) -> SimClient {
-        SimClient::start(self, self.network.node(name), host.ticket())
+        self.client_with(name, host.ticket())
+    }
+
+    /// A node with a client of the host of this ticket, connecting.
+    #[must_use]
+    pub fn client_with(&self, name: &str, ticket: Ticket) -> SimClient {
+        SimClient::start(self, self.network.node(name), ticket)
     }
 
     /// Adds a line to the trace.
