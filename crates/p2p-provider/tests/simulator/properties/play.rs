@@ -4,7 +4,8 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::AbortHandle, stream::FuturesUnordered};
 use p2p_provider::{
-    ConnectionConfig, ConnectionInfo, ConnectionState, P2PConnection, P2PError, P2PListener, P2PProvider, PeerAddr,
+    ConnectionConfig, ConnectionInfo, ConnectionLimits, ConnectionState, P2PConnection, P2PError, P2PListener,
+    P2PProvider, PeerAddr,
     simulator::{Conditions, Fault, SimNetwork, SimNode, SimP2P, SimUsage, TraceSummary, run},
 };
 use tokio::time::{sleep, timeout};
@@ -15,13 +16,19 @@ use super::{
     shared::{Op, Shared, pick},
     step::{Setup, Slot, Step, Timed},
 };
-use crate::support::{PROTOCOL, ROOMY};
+use crate::support::PROTOCOL;
 
 /// No run takes longer, in virtual time, unless it hangs.
 const LIMIT: Duration = Duration::from_hours(2);
 
 /// After this, in calm weather, everything that is lost is known to be lost.
 const CALM: Duration = Duration::from_secs(20);
+
+/// At rest everything gets through narrow limits, unless something of them was lost.
+const AT_REST: ConnectionLimits = ConnectionLimits { bidi_streams: 4, uni_streams: 4, receive_window: 8 << 10 };
+
+/// So often all streams are ended, that others may be opened.
+const ROUNDS: u32 = 40;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -183,7 +190,7 @@ impl Play {
             }
             Step::CancelOpen { connection } => {
                 if let Some(index) = pick(&state.sides, connection)
-                    && let Some(opening) = state.sides[index].opening.pop()
+                    && let Some((opening, _)) = state.sides[index].opening.pop()
                 {
                     opening.abort();
                 }
@@ -419,15 +426,15 @@ impl Play {
             let mut state = shared.borrow_mut();
             for index in 0..state.sides.len() {
                 if let Some(handle) = &state.sides[index].handle {
-                    handle.set_limits(ROOMY);
+                    handle.set_limits(AT_REST);
                 }
                 state.open_stream(&shared, index, true);
             }
         }
         // Writers that wait go on once others have ended.
-        for _ in 0..4 {
+        for _ in 0..ROUNDS {
             self.finish_all();
-            self.pass(CALM).await;
+            self.pass(CALM / 4).await;
         }
         let mut state = self.shared.borrow_mut();
         let state = &mut *state;
@@ -445,6 +452,11 @@ impl Play {
         for sending in state.sends.iter().filter(|sending| whole(sending.pipe.writer.0)) {
             if sending.half.is_none() {
                 stuck.push(format!("the writer of {:?} waits for ever", sending.pipe));
+            }
+        }
+        for side in state.sides.iter().filter(|side| whole(side.key.0)) {
+            if side.opening.iter().any(|(_, under_way)| Rc::strong_count(under_way) > 1) {
+                stuck.push(format!("{:?} waits for ever to open a stream", side.key));
             }
         }
         for what in stuck {

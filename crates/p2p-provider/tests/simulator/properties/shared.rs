@@ -47,7 +47,8 @@ pub(super) struct Side {
     pub(super) closed: LocalBoxFuture<'static, CloseReason>,
     pub(super) reason: Option<CloseReason>,
     pub(super) accepting: Vec<AbortHandle>,
-    pub(super) opening: Vec<AbortHandle>,
+    /// Each with what it holds as long as it is under way.
+    pub(super) opening: Vec<(AbortHandle, Rc<()>)>,
 }
 
 pub(super) struct Sending {
@@ -158,6 +159,8 @@ impl Shared {
         let side = &self.sides[index];
         let Some(connection) = side.handle.clone() else { return };
         let (hold, key, shared) = (Rc::clone(&side.hold), side.key, Rc::clone(this));
+        let under_way = Rc::new(());
+        let kept = Rc::clone(&under_way);
         let handle = self.begin(async move {
             let opened = if uni {
                 connection.open_uni().await.map(|send| (Some(send), None))
@@ -170,8 +173,11 @@ impl Shared {
                 Ok((send, recv)) => state.add_stream(&shared, key, &hold, send, recv),
                 Err(reason) => state.lost(index, &reason),
             }
+            drop(kept);
         });
-        self.sides[index].opening.push(handle);
+        let opening = &mut self.sides[index].opening;
+        opening.retain(|(_, under_way)| Rc::strong_count(under_way) > 1);
+        opening.push((handle, under_way));
     }
 
     pub(super) fn lost(&mut self, index: usize, reason: &CloseReason) {
@@ -320,7 +326,8 @@ impl Shared {
 
     pub(super) fn drop_connection(&mut self, index: usize) {
         let side = &mut self.sides[index];
-        side.accepting.drain(..).chain(side.opening.drain(..)).for_each(|op| op.abort());
+        side.accepting.drain(..).for_each(|op| op.abort());
+        side.opening.drain(..).for_each(|(op, _)| op.abort());
         side.handle = None;
     }
 
