@@ -36,7 +36,7 @@ impl Pipe {
         static PATTERN: LazyLock<Bytes> = LazyLock::new(|| {
             let mut random = fastrand::Rng::with_seed(7);
             let once: Vec<u8> = (0..PERIOD).map(|_| random.u8(..)).collect();
-            Bytes::from([&once[..], &once[..200_000]].concat())
+            Bytes::from([&once[..], &once[..300_000]].concat())
         });
         let start = self.writer.0 * 7_919 + self.writer.1 as u64 * 104_729 + self.stream * 611_953 + offset;
         let start = usize::try_from(start % PERIOD).expect("it is small");

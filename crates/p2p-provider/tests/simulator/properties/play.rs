@@ -431,6 +431,16 @@ impl Play {
                 state.open_stream(&shared, index, true);
             }
         }
+        // Enough to need all that was ever consumed.
+        let before = self.shared.borrow().sends.len();
+        self.pass(CALM / 4).await;
+        {
+            let shared = Rc::clone(&self.shared);
+            let mut state = shared.borrow_mut();
+            for index in before..state.sends.len() {
+                state.write(&shared, index, 300_000, 1);
+            }
+        }
         // Writers that wait go on once others have ended.
         for _ in 0..ROUNDS {
             self.finish_all();
