@@ -161,8 +161,8 @@ impl World {
         let config = peer.config.clone();
         let side = &mut connection.sides[1];
         side.status = Status::Handshaking;
-        side.streams.limits = config.initial_limits;
-        side.config = config;
+        // When it was dialled, another peer may have run there, or none.
+        side.configure(config);
         self.after(HANDSHAKE_TIMEOUT, Timer::HandshakeTimeout(number));
     }
 
