@@ -36,7 +36,7 @@ mod service;
 mod stage;
 
 pub use environment::{Environment, EnvironmentError};
-pub use run::{Report, run_scenario};
+pub use run::{Report, run_scenario, run_story};
 pub use scenarios::Scenario;
 pub use service::Service;
 pub use stage::{SimApp, SimClient, SimGateway, SimHost, SimServer, Stage, together};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// One request: what goes up, what comes down, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub struct Plan {
     pub gap: Duration,
     /// Whether lengths are declared.
     pub declared: bool,
+    /// Whether bodies end with trailers. An echo sends back those that it gets.
+    pub trailers: bool,
+    /// Whether the request body is in memory from the start. It has no trailers then.
+    pub buffered: bool,
 }
 
 /// What the service does.
@@ -52,7 +57,17 @@ impl Plan {
     /// A download.
     #[must_use]
     pub const fn download(id: u64, bytes: u64) -> Self {
-        Self { id, verb: Verb::Serve, up: 0, down: bytes, piece: 16 << 10, gap: Duration::ZERO, declared: true }
+        Self {
+            id,
+            verb: Verb::Serve,
+            up: 0,
+            down: bytes,
+            piece: 16 << 10,
+            gap: Duration::ZERO,
+            declared: true,
+            trailers: false,
+            buffered: false,
+        }
     }
 
     /// An upload, answered with a few bytes.
@@ -65,8 +80,9 @@ impl Plan {
     #[must_use]
     pub fn target(&self) -> String {
         let verb = Verb::ALL.iter().find(|(_, verb)| *verb == self.verb).map_or("", |(name, _)| name);
-        let Self { id, up, down, piece, declared, .. } = self;
-        format!("/{verb}/{id}/{up}/{down}/{piece}/{}/{declared}", self.gap.as_millis())
+        let Self { id, up, down, piece, declared, trailers, buffered, .. } = self;
+        let gap = self.gap.as_millis();
+        format!("/{verb}/{id}/{up}/{down}/{piece}/{gap}/{declared}/{trailers}/{buffered}")
     }
 
     /// Reads a target.
@@ -77,8 +93,28 @@ impl Plan {
         let verb = Verb::ALL.iter().find(|(known, _)| *known == name)?.1;
         let mut number = || parts.next()?.parse::<u64>().ok();
         let (id, up, down, piece, gap) = (number()?, number()?, number()?, number()?, number()?);
-        let declared = parts.next()?.parse().ok()?;
-        Some(Self { id, verb, up, down, piece, gap: Duration::from_millis(gap), declared })
+        let mut flag = || parts.next()?.parse::<bool>().ok();
+        let (declared, trailers, buffered) = (flag()?, flag()?, flag()?);
+        Some(Self { id, verb, up, down, piece, gap: Duration::from_millis(gap), declared, trailers, buffered })
+    }
+
+    /// Whether the body of the request ends with trailers.
+    #[must_use]
+    pub const fn trailers_up(&self) -> bool {
+        self.trailers && !self.buffered && self.up > 0
+    }
+
+    /// Whether the body of the response does.
+    #[must_use]
+    pub const fn trailers_down(&self) -> bool {
+        if matches!(self.verb, Verb::Echo) { self.trailers_up() } else { self.trailers && self.down > 0 }
+    }
+
+    /// The trailers, if there are any.
+    #[must_use]
+    pub fn trailers_of(&self, up: bool) -> HeaderMap {
+        let value = HeaderValue::from(self.id << 1 | u64::from(up));
+        HeaderMap::from_iter([(HeaderName::from_static("x-request"), value)])
     }
 
     /// Bytes that the client is to receive.
@@ -118,10 +154,14 @@ mod tests {
             verb: Verb::Break,
             gap: Duration::from_millis(7),
             declared: false,
+            trailers: true,
+            buffered: true,
             ..Plan::upload(u64::MAX, 1 << 40)
         };
         assert_eq!(Plan::parse(&plan.target()), Some(plan));
-        for wrong in ["", "/", "/serve/1", "/dance/1/2/3/4/5/true", "/serve/1/2/3/4/5/maybe"] {
+        for wrong in
+            ["", "/", "/serve/1", "/dance/1/2/3/4/5/true/true/true", "/serve/1/2/3/4/5/maybe", "/serve/1/2/3/4/5/true"]
+        {
             assert_eq!(Plan::parse(wrong), None, "{wrong}");
         }
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use p2p_provider::simulator::{Conditions, SimNetwork};
 use tokio::time::{interval, sleep};
+use tunnel_p2p::Ticket;
 
 pub use self::{app::SimApp, client::SimClient, gateway::SimGateway, host::SimHost, server::SimServer};
 use crate::{Environment, oracle::Oracle};
@@ -84,7 +85,13 @@ impl Stage {
     /// A node with a client of the host, connecting.
     #[must_use]
     pub fn client(&self, name: &str, host: &SimHost) -> SimClient {
-        SimClient::start(self, self.network.node(name), host.ticket())
+        self.client_with(name, host.ticket())
+    }
+
+    /// A node with a client of the host of this ticket, connecting.
+    #[must_use]
+    pub fn client_with(&self, name: &str, ticket: Ticket) -> SimClient {
+        SimClient::start(self, self.network.node(name), ticket)
     }
 
     /// Adds a line to the trace.

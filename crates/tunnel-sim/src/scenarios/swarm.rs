@@ -91,6 +91,8 @@ fn request(client: SimClient, random: &mut fastrand::Rng) -> LocalBoxFuture<'sta
         piece: [1 + size / 3, 16 << 10, 1 + size / 40][random.usize(..3)],
         gap: if random.bool() { Duration::ZERO } else { Duration::from_millis(random.u64(..100)) },
         declared: random.bool(),
+        trailers: random.bool(),
+        buffered: random.u8(..) < 50,
     };
     let pace = match random.u8(..6) {
         0 => Pace::Slow(Duration::from_millis(random.u64(..50))),

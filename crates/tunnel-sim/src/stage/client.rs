@@ -123,6 +123,17 @@ impl SimClient {
         }
     }
 
+    /// A request that is handed back was not delivered, and can be sent as it is.
+    async fn must_be_whole(&self, plan: &Plan, request: Request, delivered: bool) {
+        let oracle = &self.stage.oracle;
+        if delivered || request.id != plan.id {
+            oracle.violate(format!("request {} was handed back wrongly: {request:?}", plan.id));
+        }
+        if read(request.body, plan, Side::Request, Pace::Fast, oracle).await != Read::Complete {
+            oracle.violate(format!("request {} was handed back with a broken body", plan.id));
+        }
+    }
+
     fn finish(&self, id: u64, ending: Ending) {
         self.stage.network.note(&self.node.name(), &format!("request {id} {ending:?}"));
         self.stage.oracle.end(id, ending);
@@ -143,7 +154,11 @@ impl SimClient {
             Ok(response) => response,
             Err(error) => {
                 self.explain(plan.id, error.failure());
-                return if error.may_have_been_delivered() { Ending::Failed } else { Ending::Undelivered };
+                let delivered = error.may_have_been_delivered();
+                if let Some(request) = error.into_request() {
+                    self.must_be_whole(plan, request, delivered).await;
+                }
+                return if delivered { Ending::Failed } else { Ending::Undelivered };
             }
         };
         match read(response.body, plan, Side::Response, pace, oracle).await {

@@ -69,6 +69,8 @@ struct Entry {
 pub(super) struct Listening {
     pub(super) protocols: Vec<Vec<u8>>,
     pub(super) incoming: VecDeque<u64>,
+    /// Handshakes that wait for the dialler's last word.
+    pub(super) answered: VecDeque<u64>,
     pub(super) ready: VecDeque<u64>,
     pub(super) wakers: Vec<Waker>,
 }
