@@ -161,7 +161,7 @@ pub(crate) struct BenchOptions {
 /// Options of `tunnel-p2p simulate`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SimulateOptions {
-    /// From which everything follows that is left to chance [default: SIMULATOR_SEED, or 1]
+    /// From which everything follows that is left to chance [default: 1]
     #[arg(long, env = "TUNNEL_P2P_SIMULATE_SEED", value_name = "NUMBER", conflicts_with = "seeds")]
     pub(crate) seed: Option<u64>,
     /// Play with every seed from A to B, without B

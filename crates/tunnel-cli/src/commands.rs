@@ -20,7 +20,11 @@ use crate::{
 pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
     let file = ConfigFile::load(cli.global.config.as_deref())?;
     let log: LogOptions = layered(&file, "log", &cli.global.log)?;
-    logging::start(&cli.global, &log)?;
+    // What simulated hosts complain about is of interest only to those who ask for it.
+    let simulated = matches!(cli.command, Command::Simulate(_));
+    if !simulated || cli.global.verbose > 0 || log.filter.is_some() {
+        logging::start(&cli.global, &log)?;
+    }
     match cli.command {
         Command::Host(options) => host::run(&layered(&file, "host", &options)?, output),
         Command::Gateway(options) => gateway::run(layered(&file, "gateway", &options)?, output),

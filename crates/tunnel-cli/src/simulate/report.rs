@@ -162,11 +162,13 @@ impl Line {
 
 /// What did not hold in a run, and how to see it again.
 fn explain(report: &Report) -> String {
-    let violations: String = report.violations.iter().map(|violation| format!("\n    {violation}")).collect();
+    let violations = report.violations.join("\n    ");
     // What the environment says is part of the run.
     let mut variables: Vec<(String, String)> =
         env::vars().filter(|(name, _)| name.starts_with("SIMULATOR_") && name != "SIMULATOR_SEED").collect();
     variables.sort();
-    let variables: String = variables.iter().map(|(name, value)| format!("{name}={value} ")).collect();
-    format!("✗ {} with seed {}:{violations}\n  replay: {variables}{}", report.scenario, report.seed, report.replay())
+    let mut command: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    command.push(report.replay());
+    let (scenario, seed, command) = (report.scenario, report.seed, command.join(" "));
+    format!("✗ {scenario} with seed {seed}:\n    {violations}\n  replay: {command}")
 }

@@ -2,6 +2,7 @@
 
 mod compat;
 mod config;
+mod simulate;
 mod starting;
 mod support;
 mod tunnel;
