@@ -9,8 +9,10 @@
 //! - when a client gives up, its service stops in bounded time;
 //! - nothing arrives on a stream after its reset, nothing follows an error;
 //! - what waits between a service and its reader stays within the windows;
-//! - after faults have healed, every client gets an answer in bounded time, and nothing is left over;
-//! - nobody panics.
+//! - after faults have healed, every client gets an answer in bounded time, has both of its connections, knows that it is
+//!   well, and nothing is left over;
+//! - after a loss clients do not dial without a pause;
+//! - nobody panics, unless the plan says so.
 //!
 //! [`run_scenario`] plays one scenario with one seed, in virtual time; the same seed gives the same trace.
 //! [`scenarios::all`] lists them, [`scenarios::swarm`] makes one up from each seed.
@@ -35,4 +37,4 @@ pub use environment::{Environment, EnvironmentError};
 pub use run::{Report, run_scenario};
 pub use scenarios::Scenario;
 pub use service::Service;
-pub use stage::{SimClient, SimHost, Stage, together};
+pub use stage::{SimClient, SimHost, Stage, Talk, together};

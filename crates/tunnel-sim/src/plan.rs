@@ -21,6 +21,23 @@ pub struct Plan {
     pub gap: Duration,
     /// Whether lengths are declared.
     pub declared: bool,
+    /// How the request body ends. Without a byte there is none.
+    pub up_end: End,
+    /// How the response body ends.
+    pub down_end: End,
+}
+
+/// How a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// After its last byte, as declared.
+    Proper,
+    /// With an error, after its last byte.
+    Broken,
+    /// As if it were proper, but one more byte was declared.
+    Short,
+    /// As if it were proper, but one byte less was declared.
+    Long,
 }
 
 /// What the service does.
@@ -34,8 +51,8 @@ pub enum Verb {
     Ignore,
     /// Never answers.
     Hang,
-    /// Breaks off after the response body, instead of ending it.
-    Break,
+    /// Panics.
+    Panic,
 }
 
 impl Verb {
@@ -44,15 +61,30 @@ impl Verb {
         ("echo", Self::Echo),
         ("ignore", Self::Ignore),
         ("hang", Self::Hang),
-        ("break", Self::Break),
+        ("panic", Self::Panic),
     ];
+}
+
+impl End {
+    const ALL: [(&'static str, Self); 4] =
+        [("proper", Self::Proper), ("broken", Self::Broken), ("short", Self::Short), ("long", Self::Long)];
 }
 
 impl Plan {
     /// A download.
     #[must_use]
     pub const fn download(id: u64, bytes: u64) -> Self {
-        Self { id, verb: Verb::Serve, up: 0, down: bytes, piece: 16 << 10, gap: Duration::ZERO, declared: true }
+        Self {
+            id,
+            verb: Verb::Serve,
+            up: 0,
+            down: bytes,
+            piece: 16 << 10,
+            gap: Duration::ZERO,
+            declared: true,
+            up_end: End::Proper,
+            down_end: End::Proper,
+        }
     }
 
     /// An upload, answered with a few bytes.
@@ -64,21 +96,22 @@ impl Plan {
     /// The target that says all this.
     #[must_use]
     pub fn target(&self) -> String {
-        let verb = Verb::ALL.iter().find(|(_, verb)| *verb == self.verb).map_or("", |(name, _)| name);
+        let verb = name(&Verb::ALL, self.verb);
+        let (up_end, down_end) = (name(&End::ALL, self.up_end), name(&End::ALL, self.down_end));
         let Self { id, up, down, piece, declared, .. } = self;
-        format!("/{verb}/{id}/{up}/{down}/{piece}/{}/{declared}", self.gap.as_millis())
+        format!("/{verb}/{id}/{up}/{down}/{piece}/{}/{declared}/{up_end}/{down_end}", self.gap.as_millis())
     }
 
     /// Reads a target.
     #[must_use]
     pub fn parse(path: &str) -> Option<Self> {
         let mut parts = path.strip_prefix('/')?.split('/');
-        let name = parts.next()?;
-        let verb = Verb::ALL.iter().find(|(known, _)| *known == name)?.1;
+        let verb = named(&Verb::ALL, parts.next()?)?;
         let mut number = || parts.next()?.parse::<u64>().ok();
         let (id, up, down, piece, gap) = (number()?, number()?, number()?, number()?, number()?);
         let declared = parts.next()?.parse().ok()?;
-        Some(Self { id, verb, up, down, piece, gap: Duration::from_millis(gap), declared })
+        let (up_end, down_end) = (named(&End::ALL, parts.next()?)?, named(&End::ALL, parts.next()?)?);
+        Some(Self { id, verb, up, down, piece, gap: Duration::from_millis(gap), declared, up_end, down_end })
     }
 
     /// Bytes that the client is to receive.
@@ -86,6 +119,70 @@ impl Plan {
     pub const fn expected_down(&self) -> u64 {
         if matches!(self.verb, Verb::Echo) { self.up } else { self.down }
     }
+
+    /// Whether the request body is whole, so that the service may see a proper end of it.
+    #[must_use]
+    pub const fn is_whole_up(&self) -> bool {
+        self.up == 0 || self.is_whole(self.up_end)
+    }
+
+    /// Whether the response body is whole, so that the client may see a proper end of it.
+    #[must_use]
+    pub const fn is_whole_down(&self) -> bool {
+        if matches!(self.verb, Verb::Echo) { self.is_whole_up() } else { self.is_whole(self.down_end) }
+    }
+
+    const fn is_whole(&self, end: End) -> bool {
+        match end {
+            End::Proper => true,
+            End::Broken => false,
+            End::Short | End::Long => !self.declared,
+        }
+    }
+}
+
+/// What the service does with a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WsVerb {
+    /// Sends every message back, and so also the close.
+    Echo,
+    /// Sends so many messages back, and then ends without a close.
+    Cut(u32),
+    /// Never answers the request.
+    Hang,
+}
+
+impl WsVerb {
+    /// The target that says this.
+    #[must_use]
+    pub fn target(self, id: u64) -> String {
+        match self {
+            Self::Echo => format!("/ws/{id}/echo"),
+            Self::Cut(messages) => format!("/ws/{id}/cut/{messages}"),
+            Self::Hang => format!("/ws/{id}/hang"),
+        }
+    }
+
+    /// Reads a target: whose it is, and what to do.
+    #[must_use]
+    pub fn parse(path: &str) -> Option<(u64, Self)> {
+        let parts: Vec<&str> = path.strip_prefix("/ws/")?.split('/').collect();
+        let (id, verb) = match parts.as_slice() {
+            [id, "echo"] => (id, Self::Echo),
+            [id, "cut", messages] => (id, Self::Cut(messages.parse().ok()?)),
+            [id, "hang"] => (id, Self::Hang),
+            _ => return None,
+        };
+        Some((id.parse().ok()?, verb))
+    }
+}
+
+fn name<T: Copy + PartialEq>(all: &[(&'static str, T)], wanted: T) -> &'static str {
+    all.iter().find(|(_, value)| *value == wanted).map_or("", |(name, _)| name)
+}
+
+fn named<T: Copy>(all: &[(&'static str, T)], wanted: &str) -> Option<T> {
+    all.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value)
 }
 
 /// The bytes of a body from `offset` on: a function of the request, the direction and the place.
@@ -115,15 +212,25 @@ mod tests {
     #[test]
     fn a_plan_survives_its_target() {
         let plan = Plan {
-            verb: Verb::Break,
+            verb: Verb::Panic,
+            down_end: End::Short,
             gap: Duration::from_millis(7),
             declared: false,
             ..Plan::upload(u64::MAX, 1 << 40)
         };
         assert_eq!(Plan::parse(&plan.target()), Some(plan));
-        for wrong in ["", "/", "/serve/1", "/dance/1/2/3/4/5/true", "/serve/1/2/3/4/5/maybe"] {
+        for wrong in ["", "/", "/serve/1", "/dance/1/2/3/4/5/true/proper/proper", "/serve/1/2/3/4/5/true/proper/maybe"]
+        {
             assert_eq!(Plan::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_web_socket_survives_its_target() {
+        for verb in [WsVerb::Echo, WsVerb::Cut(3), WsVerb::Hang] {
+            assert_eq!(WsVerb::parse(&verb.target(7)), Some((7, verb)));
+        }
+        assert_eq!(WsVerb::parse("/ws/7/dance"), None);
     }
 
     #[test]

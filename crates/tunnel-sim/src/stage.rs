@@ -9,8 +9,10 @@ use std::time::Duration;
 use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use p2p_provider::simulator::{Conditions, SimNetwork};
 use tokio::time::{interval, sleep};
+use tunnel_core::Health;
+use tunnel_p2p::{ClientConfig, HostConfig};
 
-pub use self::{client::SimClient, host::SimHost};
+pub use self::{client::SimClient, host::SimHost, ws::Talk};
 use crate::{Environment, oracle::Oracle};
 
 /// A simulated network, and what is needed to act in it. Clones share it.
@@ -29,7 +31,7 @@ impl Stage {
     pub(crate) fn new(network: SimNetwork, environment: Environment) -> Self {
         let oracle = Oracle::default();
         let observer = oracle.clone();
-        network.observe(move |_, node, event| observer.see(node, event));
+        network.observe(move |now, node, event| observer.see(now, node, event));
         environment.apply(&network);
         Self { network, oracle, seed: environment.seed, environment }
     }
@@ -50,13 +52,24 @@ impl Stage {
 
     /// A node with a host in front of the simulated service.
     pub async fn host(&self, name: &str) -> SimHost {
-        SimHost::start(self, self.network.node(name)).await
+        self.host_with(name, |_| {}).await
+    }
+
+    /// As [`host`](Self::host), with other settings.
+    pub async fn host_with(&self, name: &str, change: impl FnOnce(&mut HostConfig)) -> SimHost {
+        SimHost::start(self, self.network.node(name), change).await
     }
 
     /// A node with a client of the host, connecting.
     #[must_use]
     pub fn client(&self, name: &str, host: &SimHost) -> SimClient {
-        SimClient::start(self, self.network.node(name), host.ticket())
+        self.client_with(name, host, |_| {})
+    }
+
+    /// As [`client`](Self::client), with other settings.
+    #[must_use]
+    pub fn client_with(&self, name: &str, host: &SimHost, change: impl FnOnce(&mut ClientConfig)) -> SimClient {
+        SimClient::start(self, self.network.node(name), host.ticket(), 0, change)
     }
 
     /// Adds a line to the trace.
@@ -89,14 +102,20 @@ impl Stage {
         sleep(crate::oracle::ABORT_LIMIT + Duration::from_secs(2)).await;
         self.oracle.audit();
         self.oracle.close();
+        for client in clients {
+            let health = client.health();
+            if !matches!(health, Health::Healthy { .. }) {
+                self.oracle.violate(format!("{} is not well: {health:?}", client.node.name()));
+            }
+        }
         let usage = self.network.usage();
         // Two connections per client, each with a control stream, seen from both sides.
         let connections = 2 * clients.len();
-        if usage.connections > connections {
+        if usage.connections != connections {
             self.oracle.violate(format!("{} connections are open instead of {connections}", usage.connections));
         }
-        if usage.streams > 2 * connections {
-            self.oracle.violate(format!("{} halves of streams are open instead of {}", usage.streams, 2 * connections));
+        if usage.streams != 2 * connections {
+            self.oracle.violate(format!("{} streams are open instead of {}", usage.streams, 2 * connections));
         }
         if usage.unread_bytes > 0 {
             self.oracle.violate(format!("{} bytes lie unread", usage.unread_bytes));

@@ -1,6 +1,9 @@
 //! A node with a host.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use p2p_provider::{
     P2PProvider, SecretKey,
@@ -21,9 +24,10 @@ pub struct SimHost {
 }
 
 impl SimHost {
-    pub(super) async fn start(stage: &Stage, node: SimNode) -> Self {
+    pub(super) async fn start(stage: &Stage, node: SimNode, change: impl FnOnce(&mut HostConfig)) -> Self {
         let mut config = HostConfig::new(TicketSecret::from(SecretKey::from_bytes(node.id().0)));
         config.body_idle_timeout = Duration::from_secs(30);
+        change(&mut config);
         let this = Self { node, stage: stage.clone(), config, running: Mutex::new(None) };
         this.run().await;
         this
@@ -33,20 +37,24 @@ impl SimHost {
         let peer = self.node.peer(SimPeerConfig::default()).expect("the node runs and has no peer");
         let service = Service::new(self.stage.oracle.clone());
         let host = Host::start(peer.clone(), service, self.config.clone()).await.expect("nobody listens yet");
-        *self.running.lock().expect("no panic while locked") = Some((peer, host));
+        *self.running() = Some((peer, host));
     }
 
     /// What clients need, with the address of now.
+    ///
+    /// # Panics
+    ///
+    /// When the host does not run.
     #[must_use]
     pub fn ticket(&self) -> Ticket {
-        let running = self.running.lock().expect("no panic while locked");
+        let running = self.running();
         running.as_ref().map(|(_, host)| host.ticket()).expect("the host runs")
     }
 
     /// Ends its process without a word.
     pub fn crash(&self) {
         self.node.crash();
-        self.running.lock().expect("no panic while locked").take();
+        self.running().take();
     }
 
     /// Starts it again after a crash.
@@ -62,13 +70,21 @@ impl SimHost {
     }
 
     /// Lets it finish what it has, then ends it in order and starts it again. Whether all was finished in time.
+    ///
+    /// # Panics
+    ///
+    /// When the host does not run.
     pub async fn roll(&self, grace: Duration) -> bool {
-        let running = self.running.lock().expect("no panic while locked").take();
+        let running = self.running().take();
         let (peer, host) = running.expect("the host runs");
         let finished = host.drain(grace).await;
         peer.close().await;
         self.node.crash();
         self.restart().await;
         finished
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<(SimP2P, Host<SimP2P>)>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
