@@ -31,6 +31,9 @@ use super::{
 /// No case takes longer unless it hangs.
 const CASE_TIMEOUT: Duration = Duration::from_mins(2);
 
+/// When a dead peer is noticed: a little sooner than with the defaults, because several cases wait for it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How long the port of a killed peer may take to become free.
 const PORT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -134,6 +137,9 @@ impl IrohBackend {
         let process = Arc::new(Process::start());
         let mut config = IrohConfig::loopback(key.clone());
         config.bind = vec![address];
+        config.idle_timeout = IDLE_TIMEOUT;
+        config.path_idle_timeout = IDLE_TIMEOUT * 2 / 3;
+        config.keep_alive_interval = IDLE_TIMEOUT / 5;
         let bound = process.inside(async {
             loop {
                 match IrohP2P::bind(config.clone()).await {

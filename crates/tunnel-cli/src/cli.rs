@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 
-use crate::config::{GatewayOptions, HostOptions, LogOptions, Span};
+use crate::config::{GatewayOptions, HostOptions, LogOptions, Seeds, Span};
 
 /// HTTP and WebSockets to a server at home, peer to peer
 ///
@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Measure what the tunnel costs on this machine, beside what there would be without it
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchOptions),
+    /// Play scenarios in a simulated network and check what must hold in every one
+    #[command(after_help = SIMULATE_EXAMPLES)]
+    Simulate(SimulateOptions),
     /// The service that `bench` starts
     #[command(hide = true)]
     BenchService,
@@ -153,6 +156,29 @@ pub(crate) struct BenchOptions {
     /// Send less: a first impression in a few seconds
     #[arg(long, env = "TUNNEL_P2P_BENCH_QUICK", value_parser = BoolishValueParser::new())]
     pub(crate) quick: bool,
+}
+
+/// Options of `tunnel-p2p simulate`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SimulateOptions {
+    /// From which everything follows that is left to chance [default: SIMULATOR_SEED, or 1]
+    #[arg(long, env = "TUNNEL_P2P_SIMULATE_SEED", value_name = "NUMBER", conflicts_with = "seeds")]
+    pub(crate) seed: Option<u64>,
+    /// Play with every seed from A to B, without B
+    #[arg(long, env = "TUNNEL_P2P_SIMULATE_SEEDS", value_name = "A..B")]
+    pub(crate) seeds: Option<Seeds>,
+    /// Play this scenario; repeat for more [default: all of them; with --seeds: swarm]
+    #[arg(long, env = "TUNNEL_P2P_SIMULATE_SCENARIO", value_name = "NAME")]
+    pub(crate) scenario: Vec<String>,
+    /// Write everything that happens to this file, of one scenario with one seed
+    #[arg(long, env = "TUNNEL_P2P_SIMULATE_TRACE", value_name = "FILE", conflicts_with = "seeds")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Threads [default: one for each core]
+    #[arg(long, env = "TUNNEL_P2P_SIMULATE_JOBS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
+    /// List the scenarios and play none
+    #[arg(long, env = "TUNNEL_P2P_SIMULATE_LIST", value_parser = BoolishValueParser::new())]
+    pub(crate) list: bool,
 }
 
 /// Options of `tunnel-p2p id`.
@@ -282,6 +308,23 @@ Examples:
 Everything runs on loopback. It measures and judges nothing: the exit code is 0
 even where a goal is missed.";
 
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  tunnel-p2p simulate                           every scenario with one seed
+  tunnel-p2p simulate --seeds 0..10000          ten thousand different storms
+  tunnel-p2p simulate --scenario stall --seeds 0..100
+  tunnel-p2p simulate --scenario swarm --seed 42 --trace trace.txt
+
+A simulated network has no sockets and no real time: hosts, clients and faults
+follow from the seed, and the same seed gives the same trace, to the byte, on
+any machine. When something that must hold does not, seed, scenario and the
+command that repeats the run are printed, and the exit code is 1.
+
+These variables change every run: SIMULATOR_SEED, SIMULATOR_CONDITIONS (lan,
+home-wifi, lte, satellite, hotel), SIMULATOR_DEFAULT_LATENCY_MS,
+SIMULATOR_DEFAULT_PACKET_LOSS, SIMULATOR_DISCOVERY_DELAY_MS,
+SIMULATOR_CONNECTION_TIMEOUT_SECS, SIMULATOR_MAX_MESSAGE_SIZE.";
+
 const ID_EXAMPLES: &str = "\
 Examples:
   tunnel-p2p id                 the peer id of this machine's host
@@ -302,7 +345,7 @@ mod tests {
     #[test]
     fn every_option_of_these_commands_has_its_environment_variable() {
         let cli = Cli::command();
-        for name in ["host", "gateway", "demo", "compat"] {
+        for name in ["host", "gateway", "demo", "compat", "simulate"] {
             let command = cli.find_subcommand(name).expect("command exists");
             for arg in command.get_arguments() {
                 let long = arg.get_long().expect("every option has a long name");

@@ -6,6 +6,7 @@ mod demo;
 mod gateway;
 mod host;
 mod id;
+mod simulate;
 
 use crate::{
     cli::{Cli, Command},
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
         Command::Demo(options) => demo::run(&options, output),
         Command::Compat(options) => compat::run(&options, output),
         Command::Bench(options) => bench::run(&options, output),
+        Command::Simulate(options) => simulate::run(&options, output),
         Command::BenchService => bench::service(output),
         Command::Id(options) => id::run(options, &file, output),
     }

@@ -6,6 +6,7 @@
 mod file;
 mod gateway;
 mod host;
+mod seeds;
 mod time;
 mod values;
 
@@ -16,6 +17,7 @@ pub(crate) use self::{
     file::ConfigFile,
     gateway::GatewayOptions,
     host::HostOptions,
+    seeds::Seeds,
     time::{Span, set},
     values::ProfileOption,
 };

@@ -10,6 +10,7 @@
 //! | `demo` | the stack of `tunnel-p2p demo` |
 //! | `compat` | the checks of `tunnel-p2p demo` and `compat`, and their report |
 //! | `bench` | the measurements of `tunnel-p2p bench` |
+//! | `simulate` | the runs of `tunnel-p2p simulate` |
 //! | `error`, `output` | what a person or a script reads, and the exit codes |
 //! | `state` | the key and the ticket secret of a host |
 //! | `runtime` | threads, runtimes and signals |
@@ -25,6 +26,7 @@ mod logging;
 mod output;
 mod p2p;
 mod runtime;
+mod simulate;
 mod state;
 
 use std::process::ExitCode;

@@ -5,6 +5,7 @@ mod coalesce;
 mod config;
 mod connection;
 mod cors;
+mod listener;
 mod moosicbox;
 mod refusal;
 mod serve;
@@ -18,7 +19,7 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{sleep, timeout},
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tunnel_core::Transport;
 
 pub use config::{GatewayConfig, GatewayError};
+pub use listener::Listener;
 
 use self::{access::Access, connection::Connections};
 
@@ -34,8 +36,39 @@ use self::{access::Access, connection::Connections};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The HTTP and WebSocket server in front of a transport.
-pub struct Gateway {
-    listener: TcpListener,
+///
+/// [`bind`](Self::bind) listens on TCP, [`on`](Self::on) on whatever yields byte streams:
+///
+/// ```
+/// use std::{io, net::SocketAddr, sync::Arc};
+///
+/// use tokio::{io::DuplexStream, sync::mpsc};
+/// use tunnel_core::Transport;
+/// use tunnel_edge::{Gateway, GatewayConfig, GatewayError, Listener};
+///
+/// /// Apps in this process.
+/// struct InProcess(mpsc::Receiver<DuplexStream>);
+///
+/// impl Listener for InProcess {
+///     type Io = DuplexStream;
+///
+///     async fn accept(&mut self) -> io::Result<(DuplexStream, SocketAddr)> {
+///         let stream = self.0.recv().await.ok_or(io::ErrorKind::NotConnected)?;
+///         Ok((stream, self.local_addr()?))
+///     }
+///
+///     fn local_addr(&self) -> io::Result<SocketAddr> {
+///         Ok(SocketAddr::from(([127, 0, 0, 1], 8017)))
+///     }
+/// }
+///
+/// fn gateway(transport: Arc<dyn Transport>) -> Result<(Gateway<InProcess>, mpsc::Sender<DuplexStream>), GatewayError> {
+///     let (apps, receiver) = mpsc::channel(16);
+///     Ok((Gateway::on(InProcess(receiver), GatewayConfig::default(), transport)?, apps))
+/// }
+/// ```
+pub struct Gateway<L = TcpListener> {
+    listener: L,
     local_addr: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -54,7 +87,16 @@ impl Gateway {
         config.check()?;
         let bound = |source: io::Error| GatewayError::bind(config.listen, source);
         let listener = TcpListener::bind(config.listen).await.map_err(bound)?;
-        let local_addr = listener.local_addr().map_err(bound)?;
+        Self::on(listener, config, transport)
+    }
+}
+
+impl<L: Listener> Gateway<L> {
+    /// Checks the configuration, in which the listener's address takes the place of [`listen`](GatewayConfig::listen).
+    pub fn on(listener: L, mut config: GatewayConfig, transport: Arc<dyn Transport>) -> Result<Self, GatewayError> {
+        let local_addr = listener.local_addr().map_err(|source| GatewayError::bind(config.listen, source))?;
+        config.listen = local_addr;
+        config.check()?;
         let access = Access::new(&config, local_addr);
         let shared = Arc::new(Shared { access, config, transport, next_id: AtomicU64::new(1) });
         Ok(Self { listener, local_addr, shared })
@@ -69,16 +111,17 @@ impl Gateway {
     /// Serves until `shutdown` is cancelled, then finishes what is under way for at most the drain timeout; WebSockets
     /// are closed at once with 1012 (service restart). Dropping the future cuts everything.
     pub async fn run(self, shutdown: CancellationToken) {
-        let permits = Arc::new(Semaphore::new(self.shared.config.max_connections));
-        let drain_timeout = self.shared.config.drain_timeout;
-        let connections = Connections::new(self.shared, shutdown.clone());
+        let Self { mut listener, shared, .. } = self;
+        let permits = Arc::new(Semaphore::new(shared.config.max_connections));
+        let drain_timeout = shared.config.drain_timeout;
+        let connections = Connections::new(shared, shutdown.clone());
         let mut tasks = JoinSet::new();
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
-                accepted = accept(&self.listener, &permits) => match accepted {
+                accepted = accept(&mut listener, &permits) => match accepted {
                     Ok((stream, peer, permit)) => {
                         let connections = connections.clone();
                         tasks.spawn(async move {
@@ -93,7 +136,7 @@ impl Gateway {
                 },
             }
         }
-        drop(self.listener);
+        drop(listener);
         let finished = timeout(drain_timeout, async { while tasks.join_next().await.is_some() {} }).await;
         if finished.is_err() {
             tracing::warn!(left = tasks.len(), "requests were cut because they did not finish in time");
@@ -103,13 +146,11 @@ impl Gateway {
 }
 
 /// The next connection, as soon as there may be one more. Cancel safe.
-async fn accept(
-    listener: &TcpListener,
+async fn accept<L: Listener>(
+    listener: &mut L,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+) -> io::Result<(L::Io, SocketAddr, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
-    // Fails only for an app that has left again.
-    let _ = stream.set_nodelay(true);
     Ok((stream, peer, permit))
 }

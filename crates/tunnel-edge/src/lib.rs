@@ -7,6 +7,9 @@
 //! app ──HTTP/1.1, h2c, WebSocket──▶ Gateway ──▶ dyn Transport ··· LocalService (a Handler) ──HTTP/1.1──▶ service
 //! ```
 //!
+//! Both run over TCP, the local service also over Unix sockets; [`Gateway::on`] and [`LocalService::with_connector`] put
+//! them on any other byte stream.
+//!
 //! - [`Gateway`]: listens where apps connect, decides who may ask, and turns what they send into transport calls.
 //! - [`LocalService`]: answers requests from a server on this machine, over pooled connections.
 //! - [`Profile`]: which habits of the MoosicBox tunnel the two keep; [`Profile::Plain`] has none.
@@ -19,6 +22,6 @@ mod query;
 pub mod service;
 mod ws;
 
-pub use gateway::{Gateway, GatewayConfig, GatewayError};
+pub use gateway::{Gateway, GatewayConfig, GatewayError, Listener};
 pub use profile::Profile;
 pub use service::{LocalService, ServiceConfig, ServiceError, ServiceTarget};

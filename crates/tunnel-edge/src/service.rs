@@ -9,10 +9,13 @@ mod target;
 mod upload;
 mod websocket;
 
+use std::io;
+
 use async_trait::async_trait;
 use http::{StatusCode, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tunnel_core::{
     Body, Failure, FailureKind, Handler, Request, RequestHead, Response, WsOpen, WsUpgrade, convert::to_http,
 };
@@ -21,6 +24,7 @@ pub use config::{ServiceConfig, ServiceError};
 pub use target::ServiceTarget;
 
 use self::{
+    dial::Dialer,
     pool::{Lease, Pool},
     reply::ServiceBody,
     upload::Upload,
@@ -39,7 +43,44 @@ impl LocalService {
     /// Checks the configuration; connects only when a request comes.
     pub fn new(config: ServiceConfig) -> Result<Self, ServiceError> {
         config.check()?;
-        Ok(Self { pool: Pool::new(&config), config })
+        let dialer = Dialer::to_target(&config);
+        Ok(Self { pool: Pool::new(&config, dialer), config })
+    }
+
+    /// As [`new`](Self::new), over whatever byte streams `connect` opens: one call, one new connection, of which the pool
+    /// takes care. The [target](ServiceConfig::target) then only names the service, in `Host` and in messages.
+    ///
+    /// `connect` has the [connect timeout](ServiceConfig::connect_timeout); its future is dropped when that is over, or
+    /// the request is given up.
+    ///
+    /// ```
+    /// use tokio::{io::DuplexStream, sync::mpsc};
+    /// use tunnel_edge::{LocalService, ServiceConfig, ServiceError};
+    ///
+    /// /// A service in this process, which is handed its end of every connection.
+    /// fn in_process(service: mpsc::Sender<DuplexStream>) -> Result<LocalService, ServiceError> {
+    ///     let config = ServiceConfig::new("http://localhost".parse()?);
+    ///     LocalService::with_connector(config, move || {
+    ///         let service = service.clone();
+    ///         async move {
+    ///             let (near, far) = tokio::io::duplex(64 * 1024);
+    ///             service.send(far).await.map_err(|_| std::io::ErrorKind::ConnectionRefused)?;
+    ///             Ok(near)
+    ///         }
+    ///     })
+    /// }
+    /// ```
+    pub fn with_connector<F, S>(
+        config: ServiceConfig,
+        connect: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Result<Self, ServiceError>
+    where
+        F: Future<Output = io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        config.check()?;
+        let dialer = Dialer::with_connector(&config, connect);
+        Ok(Self { pool: Pool::new(&config, dialer), config })
     }
 
     /// The service behind it.

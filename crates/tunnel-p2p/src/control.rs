@@ -78,7 +78,7 @@ impl<C: P2PConnection> Control<C> {
 
     /// Runs the stream until it or the connection fails. `drain` makes it announce the end once.
     pub(crate) async fn run(
-        mut self,
+        &mut self,
         channel: &Channel<C>,
         drain: CancellationToken,
         mut on_event: impl FnMut(ControlEvent) + Send,

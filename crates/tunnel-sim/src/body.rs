@@ -25,6 +25,8 @@ pub struct Made {
     offset: u64,
     timer: Option<Pin<Box<Sleep>>>,
     end: End,
+    /// The end is made of trailers.
+    trailers: bool,
     oracle: Oracle,
     _work: Option<Work>,
 }
@@ -33,19 +35,23 @@ impl Made {
     /// The body of a request.
     #[must_use]
     pub const fn request(plan: Plan, oracle: Oracle) -> Self {
-        Self { plan, up: true, length: plan.up, offset: 0, timer: None, end: plan.up_end, oracle, _work: None }
+        let (end, trailers) = (plan.up_end, plan.trailers_up());
+        Self { plan, up: true, length: plan.up, offset: 0, timer: None, end, trailers, oracle, _work: None }
     }
 
     /// The body of a response, on which the service works as long as it lives.
     #[must_use]
     pub const fn response(plan: Plan, oracle: Oracle, work: Work) -> Self {
-        let end = plan.down_end;
-        Self { plan, up: false, length: plan.down, offset: 0, timer: None, end, oracle, _work: Some(work) }
+        let (length, end, trailers) = (plan.down, plan.response_end(), plan.trailers_down());
+        Self { plan, up: false, length, offset: 0, timer: None, end, trailers, oracle, _work: Some(work) }
     }
 
     /// As the contract's body; none for a length of zero.
     #[must_use]
     pub fn into_body(self) -> Body {
+        if self.up && self.plan.buffered {
+            return Body::full(bytes_of(self.plan.id, true, 0, usize::try_from(self.length).unwrap_or(usize::MAX)));
+        }
         if self.length == 0 && self.end == End::Proper { Body::empty() } else { Body::stream(self) }
     }
 }
@@ -63,9 +69,12 @@ impl http_body::Body for Made {
         }
         let rest = this.length - this.offset;
         if rest == 0 {
-            let broken = Failure::new(FailureKind::ServiceFailed, "broken off by plan");
-            let breaks = std::mem::replace(&mut this.end, End::Proper) == End::Broken;
-            return Poll::Ready(breaks.then_some(Err(broken)));
+            if std::mem::replace(&mut this.end, End::Proper) == End::Broken {
+                this.trailers = false;
+                return Poll::Ready(Some(Err(Failure::new(FailureKind::ServiceFailed, "broken off by plan"))));
+            }
+            let trailers = std::mem::take(&mut this.trailers);
+            return Poll::Ready(trailers.then(|| Ok(Frame::trailers(this.plan.trailers_of(this.up)))));
         }
         let length = usize::try_from(rest.min(this.plan.piece.max(1))).unwrap_or(usize::MAX);
         let piece = bytes_of(this.plan.id, this.up, this.offset, length);
@@ -77,7 +86,7 @@ impl http_body::Body for Made {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.offset == self.length && !matches!(self.end, End::Broken | End::Short)
+        self.offset == self.length && !self.trailers && !matches!(self.end, End::Broken | End::Short)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -136,8 +145,10 @@ pub async fn read(mut body: Body, plan: &Plan, side: Side, pace: Pace, oracle: &
     };
     // An echo comes down as it went up.
     let up = side == Side::Request || plan.verb == Verb::Echo;
+    let expects_trailers = if side == Side::Request { plan.trailers_up() } else { plan.trailers_down() };
     let mut offset = 0;
     let mut paused = false;
+    let mut trailers = None;
     loop {
         match pace {
             Pace::Slow(pause) => tokio::time::sleep(pause).await,
@@ -158,7 +169,16 @@ pub async fn read(mut body: Body, plan: &Plan, side: Side, pace: Pace, oracle: &
             }
             None => break,
         };
-        let Ok(piece) = frame.into_data() else { continue };
+        let piece = match frame.into_data() {
+            Ok(piece) => piece,
+            Err(frame) => {
+                trailers = frame.into_trailers().ok();
+                continue;
+            }
+        };
+        if trailers.is_some() {
+            oracle.violate(format!("the {direction} of request {id} went on after its trailers"));
+        }
         if piece != bytes_of(id, up, offset, piece.len()) {
             oracle.violate(format!(
                 "the {direction} of request {id} is wrong in the {} bytes from {offset} on",
@@ -177,6 +197,9 @@ pub async fn read(mut body: Body, plan: &Plan, side: Side, pace: Pace, oracle: &
         if offset > expected {
             oracle.violate(format!("the {direction} of request {id} is longer than {expected} bytes"));
         }
+    }
+    if trailers != expects_trailers.then(|| plan.trailers_of(up)) {
+        oracle.violate(format!("the {direction} of request {id} ended with the trailers {trailers:?}"));
     }
     if offset != expected {
         oracle.violate(format!("the {direction} of request {id} ended well after {offset} of {expected} bytes"));

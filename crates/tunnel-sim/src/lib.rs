@@ -14,6 +14,10 @@
 //! - after a loss clients do not dial without a pause;
 //! - nobody panics, unless the plan says so.
 //!
+//! Most scenarios act on the contract directly, with [clients](SimClient) and [hosts](SimHost). The whole way is longer:
+//! [apps](SimApp) speak HTTP with a [gateway](SimGateway), and a host with a [server](SimServer). There a body that breaks
+//! off must also look broken to the app: chunks without an end, or fewer bytes than were declared.
+//!
 //! [`run_scenario`] plays one scenario with one seed, in virtual time; the same seed gives the same trace.
 //! [`scenarios::all`] lists them, [`scenarios::swarm`] makes one up from each seed.
 //!
@@ -34,7 +38,7 @@ mod service;
 mod stage;
 
 pub use environment::{Environment, EnvironmentError};
-pub use run::{Report, run_scenario};
+pub use run::{Report, run_scenario, run_story};
 pub use scenarios::Scenario;
 pub use service::Service;
-pub use stage::{SimClient, SimHost, Stage, Talk, together};
+pub use stage::{SimApp, SimClient, SimGateway, SimHost, SimServer, Stage, Talk, together};

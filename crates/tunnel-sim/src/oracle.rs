@@ -27,6 +27,10 @@ pub const WINDOW_BYTES: u64 = 1_250_000;
 /// if the body has moved late, a batch (64 KiB), and what the reader takes ahead (48 KiB).
 pub const QUEUE_BYTES_MAX: u64 = 2 * WINDOW_BYTES + (112 << 10);
 
+/// What may be under way besides, when HTTP edges are on the way: on each of the two hops what HTTP libraries buffer on
+/// either side (408 KiB, hyper's limit) and a TCP window (256 KiB), and what the gateway merges (64 KiB).
+pub const EDGES_BYTES_MAX: u64 = 2 * (2 * (408 << 10) + (256 << 10)) + (64 << 10);
+
 /// No node dials more often than this within a second. The shortest pause is 125 ms, for each of two connections, and some
 /// dials follow a connection that has worked.
 const DIALS_MAX: usize = 24;
@@ -56,6 +60,8 @@ struct State {
     next_id: u64,
     requests: BTreeMap<u64, Record>,
     violations: Vec<String>,
+    /// What may be under way beyond [`QUEUE_BYTES_MAX`].
+    edges_bytes_max: u64,
     /// Streams that were reset, by node: nothing more may arrive on them.
     reset: BTreeSet<(String, u64, u64)>,
     /// When each node dialled last, oldest first: at most [`DIALS_MAX`] times.
@@ -144,6 +150,11 @@ impl Oracle {
         Work { oracle: self.clone(), id }
     }
 
+    /// From now on bodies also go through HTTP edges, which hold some of them.
+    pub fn expect_edges(&self) {
+        self.lock().edges_bytes_max = EDGES_BYTES_MAX;
+    }
+
     /// Bytes were taken from the body of a response.
     pub fn pulled(&self, id: u64, bytes: u64) {
         let mut state = self.lock();
@@ -151,7 +162,7 @@ impl Oracle {
         record.pulled += bytes;
         record.pulled_at = Instant::now();
         let waiting = record.pulled.saturating_sub(record.consumed);
-        if waiting > QUEUE_BYTES_MAX + bytes {
+        if waiting > QUEUE_BYTES_MAX + state.edges_bytes_max + bytes {
             state.violate(format!("{waiting} bytes of request {id} wait for its reader"));
         }
     }

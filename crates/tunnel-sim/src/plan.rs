@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// One request: what goes up, what comes down, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub struct Plan {
     pub gap: Duration,
     /// Whether lengths are declared.
     pub declared: bool,
+    /// Whether bodies end with trailers. An echo sends back those that it gets.
+    pub trailers: bool,
+    /// Whether the request body is in memory from the start. It has no trailers then, and ends properly.
+    pub buffered: bool,
     /// How the request body ends. Without a byte there is none.
     pub up_end: End,
     /// How the response body ends.
@@ -51,16 +56,19 @@ pub enum Verb {
     Ignore,
     /// Never answers.
     Hang,
+    /// As `Serve`, but the response body breaks off, whatever its plan.
+    Break,
     /// Panics.
     Panic,
 }
 
 impl Verb {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("serve", Self::Serve),
         ("echo", Self::Echo),
         ("ignore", Self::Ignore),
         ("hang", Self::Hang),
+        ("break", Self::Break),
         ("panic", Self::Panic),
     ];
 }
@@ -82,6 +90,8 @@ impl Plan {
             piece: 16 << 10,
             gap: Duration::ZERO,
             declared: true,
+            trailers: false,
+            buffered: false,
             up_end: End::Proper,
             down_end: End::Proper,
         }
@@ -98,8 +108,9 @@ impl Plan {
     pub fn target(&self) -> String {
         let verb = name(&Verb::ALL, self.verb);
         let (up_end, down_end) = (name(&End::ALL, self.up_end), name(&End::ALL, self.down_end));
-        let Self { id, up, down, piece, declared, .. } = self;
-        format!("/{verb}/{id}/{up}/{down}/{piece}/{}/{declared}/{up_end}/{down_end}", self.gap.as_millis())
+        let Self { id, up, down, piece, declared, trailers, buffered, .. } = self;
+        let gap = self.gap.as_millis();
+        format!("/{verb}/{id}/{up}/{down}/{piece}/{gap}/{declared}/{trailers}/{buffered}/{up_end}/{down_end}")
     }
 
     /// Reads a target.
@@ -109,9 +120,31 @@ impl Plan {
         let verb = named(&Verb::ALL, parts.next()?)?;
         let mut number = || parts.next()?.parse::<u64>().ok();
         let (id, up, down, piece, gap) = (number()?, number()?, number()?, number()?, number()?);
-        let declared = parts.next()?.parse().ok()?;
-        let (up_end, down_end) = (named(&End::ALL, parts.next()?)?, named(&End::ALL, parts.next()?)?);
-        Some(Self { id, verb, up, down, piece, gap: Duration::from_millis(gap), declared, up_end, down_end })
+        let mut flag = || parts.next()?.parse::<bool>().ok();
+        let (declared, trailers, buffered) = (flag()?, flag()?, flag()?);
+        let mut end = || named(&End::ALL, parts.next()?);
+        let (up_end, down_end) = (end()?, end()?);
+        let gap = Duration::from_millis(gap);
+        Some(Self { id, verb, up, down, piece, gap, declared, trailers, buffered, up_end, down_end })
+    }
+
+    /// Whether the body of the request ends with trailers.
+    #[must_use]
+    pub const fn trailers_up(&self) -> bool {
+        self.trailers && !self.buffered && self.up > 0
+    }
+
+    /// Whether the body of the response does.
+    #[must_use]
+    pub const fn trailers_down(&self) -> bool {
+        if matches!(self.verb, Verb::Echo) { self.trailers_up() } else { self.trailers && self.down > 0 }
+    }
+
+    /// The trailers, if there are any.
+    #[must_use]
+    pub fn trailers_of(&self, up: bool) -> HeaderMap {
+        let value = HeaderValue::from(self.id << 1 | u64::from(up));
+        HeaderMap::from_iter([(HeaderName::from_static("x-request"), value)])
     }
 
     /// Bytes that the client is to receive.
@@ -123,13 +156,18 @@ impl Plan {
     /// Whether the request body is whole, so that the service may see a proper end of it.
     #[must_use]
     pub const fn is_whole_up(&self) -> bool {
-        self.up == 0 || self.is_whole(self.up_end)
+        self.up == 0 || self.buffered || self.is_whole(self.up_end)
     }
 
     /// Whether the response body is whole, so that the client may see a proper end of it.
     #[must_use]
     pub const fn is_whole_down(&self) -> bool {
-        if matches!(self.verb, Verb::Echo) { self.is_whole_up() } else { self.is_whole(self.down_end) }
+        if matches!(self.verb, Verb::Echo) { self.is_whole_up() } else { self.is_whole(self.response_end()) }
+    }
+
+    /// How the body ends that the service makes up.
+    pub(crate) const fn response_end(&self) -> End {
+        if matches!(self.verb, Verb::Break) { End::Broken } else { self.down_end }
     }
 
     const fn is_whole(&self, end: End) -> bool {
@@ -157,7 +195,7 @@ impl WsVerb {
     #[must_use]
     pub fn target(self, id: u64) -> String {
         match self {
-            Self::Echo => format!("/ws/{id}/echo"),
+            Self::Echo => format!("/ws/{id}"),
             Self::Cut(messages) => format!("/ws/{id}/cut/{messages}"),
             Self::Hang => format!("/ws/{id}/hang"),
         }
@@ -168,7 +206,7 @@ impl WsVerb {
     pub fn parse(path: &str) -> Option<(u64, Self)> {
         let parts: Vec<&str> = path.strip_prefix("/ws/")?.split('/').collect();
         let (id, verb) = match parts.as_slice() {
-            [id, "echo"] => (id, Self::Echo),
+            [id] => (id, Self::Echo),
             [id, "cut", messages] => (id, Self::Cut(messages.parse().ok()?)),
             [id, "hang"] => (id, Self::Hang),
             _ => return None,
@@ -216,12 +254,22 @@ mod tests {
             down_end: End::Short,
             gap: Duration::from_millis(7),
             declared: false,
+            trailers: true,
+            buffered: true,
             ..Plan::upload(u64::MAX, 1 << 40)
         };
         assert_eq!(Plan::parse(&plan.target()), Some(plan));
-        for wrong in ["", "/", "/serve/1", "/dance/1/2/3/4/5/true/proper/proper", "/serve/1/2/3/4/5/true/proper/maybe"]
-        {
-            assert_eq!(Plan::parse(wrong), None, "{wrong}");
+        let head = "1/2/3/4/5";
+        for wrong in [
+            String::new(),
+            "/".to_owned(),
+            "/serve/1".to_owned(),
+            format!("/dance/{head}/true/true/true/proper/proper"),
+            format!("/serve/{head}/maybe/true/true/proper/proper"),
+            format!("/serve/{head}/true/true/true/proper/maybe"),
+            format!("/serve/{head}/true/true/true"),
+        ] {
+            assert_eq!(Plan::parse(&wrong), None, "{wrong}");
         }
     }
 

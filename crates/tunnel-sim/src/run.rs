@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::LocalBoxFuture;
 use p2p_provider::simulator::{TraceSummary, run};
 use tokio::time::{Instant, timeout};
 
@@ -48,6 +49,17 @@ impl Report {
 /// Runs one scenario on this thread. `environment` has the seed; `keep_trace` keeps the text of the trace.
 #[must_use]
 pub fn run_scenario(scenario: &Scenario, environment: &Environment, keep_trace: bool) -> Report {
+    run_story(scenario.name, scenario.play, environment, keep_trace)
+}
+
+/// As [`run_scenario`], for what is made up elsewhere.
+#[must_use]
+pub fn run_story(
+    name: &'static str,
+    play: impl FnOnce(Stage) -> LocalBoxFuture<'static, ()>,
+    environment: &Environment,
+    keep_trace: bool,
+) -> Report {
     collect_panics();
     let mut report = run(environment.seed, async |network| {
         if keep_trace {
@@ -55,14 +67,14 @@ pub fn run_scenario(scenario: &Scenario, environment: &Environment, keep_trace: 
         }
         let start = Instant::now();
         let stage = Stage::new(network.clone(), environment.clone());
-        let acting = timeout(SCENARIO_LIMIT, stage.watched((scenario.play)(stage.clone())));
+        let acting = timeout(SCENARIO_LIMIT, stage.watched(play(stage.clone())));
         let ended = futures::FutureExt::catch_unwind(AssertUnwindSafe(acting)).await;
         // A panic is among the collected ones.
         if matches!(ended, Ok(Err(_))) {
             stage.oracle.violate(format!("not at its end after {SCENARIO_LIMIT:?}"));
         }
         Report {
-            scenario: scenario.name,
+            scenario: name,
             seed: environment.seed,
             trace: network.trace(),
             virtual_time: start.elapsed(),

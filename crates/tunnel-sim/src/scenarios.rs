@@ -5,6 +5,7 @@ mod outages;
 mod restarts;
 mod swarm;
 mod weather;
+mod whole_way;
 
 use std::fmt;
 
@@ -55,6 +56,8 @@ scenarios! {
     "direct-path-lost" outages::direct_path_lost: "transfers that move to the relay and back without an error";
     "stall" outages::stall: "connections that live but move nothing";
     "failing-dials" outages::failing_dials: "dials that are refused or ignored; requests fail in bounded time";
+    "whole-way" whole_way::calm_and_bad: "app, gateway, host and server, in good and bad weather; nothing may fail";
+    "whole-way-faults" whole_way::faults: "the same, while each of them crashes and the gateway loses its host";
     "swarm" swarm::swarm: "everything at random: peers, weather, requests, faults";
 }
 

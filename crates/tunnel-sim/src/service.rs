@@ -43,7 +43,7 @@ impl Service {
                 return Ok(Response::new(StatusCode::OK, Body::stream(echo)));
             }
             Verb::Ignore => drop(body),
-            Verb::Serve => {
+            Verb::Serve | Verb::Break => {
                 if let Read::Failed(failure) = read(body, &plan, Side::Request, Pace::Fast, &self.oracle).await {
                     return Err(Failure::new(FailureKind::ServiceFailed, format!("the upload broke off: {failure}")));
                 }

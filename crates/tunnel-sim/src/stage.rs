@@ -1,7 +1,11 @@
 //! Where scenarios happen: a network with hosts and clients, watched by the oracle.
 
+mod app;
 mod client;
+mod gateway;
 mod host;
+mod server;
+mod tcp;
 mod ws;
 
 use std::time::Duration;
@@ -10,9 +14,9 @@ use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use p2p_provider::simulator::{Conditions, SimNetwork};
 use tokio::time::{interval, sleep};
 use tunnel_core::Health;
-use tunnel_p2p::{ClientConfig, HostConfig};
+use tunnel_p2p::{ClientConfig, HostConfig, Ticket};
 
-pub use self::{client::SimClient, host::SimHost, ws::Talk};
+pub use self::{app::SimApp, client::SimClient, gateway::SimGateway, host::SimHost, server::SimServer, ws::Talk};
 use crate::{Environment, oracle::Oracle};
 
 /// A simulated network, and what is needed to act in it. Clones share it.
@@ -52,23 +56,53 @@ impl Stage {
 
     /// A node with a host in front of the simulated service.
     pub async fn host(&self, name: &str) -> SimHost {
-        self.host_with(name, |_| {}).await
+        self.tuned_host(name, |_| {}).await
     }
 
     /// As [`host`](Self::host), with other settings.
-    pub async fn host_with(&self, name: &str, change: impl FnOnce(&mut HostConfig)) -> SimHost {
+    pub async fn tuned_host(&self, name: &str, change: impl FnOnce(&mut HostConfig)) -> SimHost {
         SimHost::start(self, self.network.node(name), change).await
+    }
+
+    /// A node with an HTTP server, which does the same.
+    #[must_use]
+    pub fn server(&self, name: &str) -> SimServer {
+        SimServer::start(self, self.network.node(name))
+    }
+
+    /// A node with a host in front of a server.
+    pub async fn host_of(&self, name: &str, server: &SimServer) -> SimHost {
+        SimHost::start_for(self.network.node(name), server).await
+    }
+
+    /// A node with a gateway to the host, connecting.
+    #[must_use]
+    pub fn gateway(&self, name: &str, host: &SimHost) -> SimGateway {
+        self.oracle.expect_edges();
+        SimGateway::start(self, self.network.node(name), host.ticket())
+    }
+
+    /// A node with an app of the gateway.
+    #[must_use]
+    pub fn app(&self, name: &str, gateway: &SimGateway) -> SimApp {
+        SimApp::new(self, self.network.node(name), gateway)
     }
 
     /// A node with a client of the host, connecting.
     #[must_use]
     pub fn client(&self, name: &str, host: &SimHost) -> SimClient {
-        self.client_with(name, host, |_| {})
+        self.client_with(name, host.ticket())
+    }
+
+    /// A node with a client of the host of this ticket, connecting.
+    #[must_use]
+    pub fn client_with(&self, name: &str, ticket: Ticket) -> SimClient {
+        SimClient::start(self, self.network.node(name), ticket, 0, |_| {})
     }
 
     /// As [`client`](Self::client), with other settings.
     #[must_use]
-    pub fn client_with(&self, name: &str, host: &SimHost, change: impl FnOnce(&mut ClientConfig)) -> SimClient {
+    pub fn tuned_client(&self, name: &str, host: &SimHost, change: impl FnOnce(&mut ClientConfig)) -> SimClient {
         SimClient::start(self, self.network.node(name), host.ticket(), 0, change)
     }
 
@@ -98,19 +132,39 @@ impl Stage {
         self.note("settling");
         let mut resuming: FuturesUnordered<_> = clients.iter().map(|client| client.resume()).collect();
         while resuming.next().await.is_some() {}
-        // The longest that a service may go on for somebody who has left, and a little.
-        sleep(crate::oracle::ABORT_LIMIT + Duration::from_secs(2)).await;
-        self.oracle.audit();
-        self.oracle.close();
+        self.come_to_rest(clients.len()).await;
         for client in clients {
             let health = client.health();
             if !matches!(health, Health::Healthy { .. }) {
                 self.oracle.violate(format!("{} is not well: {health:?}", client.node.name()));
             }
         }
+    }
+
+    /// As [`settle`](Self::settle), for apps of so many gateways in front of one server.
+    pub async fn settle_apps(&self, apps: &[&SimApp], gateways: usize, server: &SimServer) {
+        self.note("settling");
+        let mut resuming: FuturesUnordered<_> = apps.iter().map(|app| app.resume()).collect();
+        while resuming.next().await.is_some() {}
+        for app in apps {
+            app.close_kept();
+        }
+        self.come_to_rest(gateways).await;
+        // The host gives up those that it has kept for the next request much earlier.
+        if server.connections() > 0 {
+            self.oracle.violate(format!("the server still has {} connections", server.connections()));
+        }
+    }
+
+    /// Waits until nothing happens any more, and looks for what is left over.
+    async fn come_to_rest(&self, clients: usize) {
+        // The longest that a service may go on for somebody who has left, and a little.
+        sleep(crate::oracle::ABORT_LIMIT + Duration::from_secs(2)).await;
+        self.oracle.audit();
+        self.oracle.close();
         let usage = self.network.usage();
         // Two connections per client, each with a control stream, seen from both sides.
-        let connections = 2 * clients.len();
+        let connections = 2 * clients;
         if usage.connections != connections {
             self.oracle.violate(format!("{} connections are open instead of {connections}", usage.connections));
         }

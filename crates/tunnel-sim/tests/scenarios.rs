@@ -66,6 +66,8 @@ tests! {
     direct_path_lost "direct-path-lost"
     stall "stall"
     failing_dials "failing-dials"
+    whole_way "whole-way"
+    whole_way_faults "whole-way-faults"
     swarm_repeats "swarm"
 }
 

@@ -30,6 +30,12 @@ pub(super) struct Handle {
 }
 
 impl SimConnection {
+    /// The number by which the trace calls this connection; equal on both sides.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.0.side.connection
+    }
+
     pub(super) fn new(shared: &Arc<Shared>, side: SideId, id: u64) -> Self {
         let (peer, closed) = shared.with(|world| (world.peer_id_of(side), world.closed(side)));
         let peer = peer.unwrap_or(PeerId([0; 32]));

@@ -239,8 +239,8 @@ impl SimNode {
 
     /// Listens for byte streams on a port of this node.
     pub fn listen_tcp(&self, port: u16) -> std::io::Result<SimTcpListener> {
-        self.shared.with(|world| world.listen_tcp(self.index, port))?;
-        Ok(SimTcpListener::new(Arc::clone(&self.shared), self.index, port))
+        let key = self.shared.with(|world| world.listen_tcp(self.index, port))?;
+        Ok(SimTcpListener::new(Arc::clone(&self.shared), key))
     }
 
     /// Opens a byte stream to a listener. As with TCP, an address at which nobody is answers never; a node without a

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     shared::Shared,
-    world::{DialStatus, SideId},
+    world::{DialStatus, PortKey, SideId},
 };
 use crate::{ReadError, WriteError};
 
@@ -28,18 +28,17 @@ const WRITE_BYTES_MAX: usize = 64 << 10;
 /// Accepts byte streams on a port of a node. Dropping it closes the port.
 pub struct SimTcpListener {
     shared: Arc<Shared>,
-    node: usize,
-    port: u16,
+    key: PortKey,
 }
 
 impl SimTcpListener {
-    pub(super) const fn new(shared: Arc<Shared>, node: usize, port: u16) -> Self {
-        Self { shared, node, port }
+    pub(super) const fn new(shared: Arc<Shared>, key: PortKey) -> Self {
+        Self { shared, key }
     }
 
     /// The next byte stream, and who has opened it; an error once the node has crashed. Cancel safe.
     pub async fn accept(&mut self) -> io::Result<(SimTcpStream, SocketAddr)> {
-        let accepted = poll_fn(|cx| self.shared.with(|world| world.poll_accept_tcp(self.node, self.port, cx.waker())));
+        let accepted = poll_fn(|cx| self.shared.with(|world| world.poll_accept_tcp(self.key, cx.waker())));
         let (side, address) = accepted.await?;
         Ok((SimTcpStream::new(Arc::clone(&self.shared), side), address))
     }
@@ -47,20 +46,21 @@ impl SimTcpListener {
 
 impl Drop for SimTcpListener {
     fn drop(&mut self) {
-        self.shared.with(|world| world.stop_listening_tcp(self.node, self.port));
+        self.shared.with(|world| world.stop_listening_tcp(self.key));
     }
 }
 
 impl fmt::Debug for SimTcpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SimTcpListener({})", self.port)
+        write!(f, "SimTcpListener({})", self.key.port)
     }
 }
 
 /// A byte stream in both directions.
 ///
 /// As with TCP, there is no end of patience: in a partition it waits until the partition heals. Dropping it sends what
-/// is written and then the end; a peer that goes on sending is reset.
+/// is written and then the end; a peer that goes on sending is reset. With something unread the peer is reset at once
+/// (RFC 1122 §4.2.2.13).
 pub struct SimTcpStream {
     shared: Arc<Shared>,
     side: SideId,
@@ -134,7 +134,9 @@ impl AsyncWrite for SimTcpStream {
 impl Drop for SimTcpStream {
     fn drop(&mut self) {
         self.shared.with(|world| {
-            if !self.ended {
+            if !self.rest.is_empty() || world.has_unread(self.side, STREAM) {
+                world.reset_peer(self.side);
+            } else if !self.ended {
                 world.finish(self.side, STREAM);
             }
             world.let_go(self.side);

@@ -28,6 +28,7 @@ pub(super) use self::{
     dial::{DialStatus, refused},
     node::PeerKey,
     stream::Direction as StreamDirection,
+    tcp::PortKey,
 };
 use super::{
     conditions::Conditions,

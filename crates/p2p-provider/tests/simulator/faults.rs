@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use p2p_provider::{
-    CloseReason, ConnectionConfig, P2PConnection, P2PError, P2PListener, P2PProvider, PathKind, SendStream,
+    CloseReason, ConnectionConfig, ConnectionLimits, P2PConnection, P2PError, P2PListener, P2PProvider, PathKind,
+    SendStream,
     simulator::{Conditions, Nat, PacketClass, SimPeerConfig, Verdict, run},
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{PROTOCOL, Pair, read_to_end, soon};
+use crate::support::{PROTOCOL, Pair, ROOMY, read_to_end, soon};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -238,5 +239,67 @@ fn what_a_peer_leaves_behind_is_forgotten() {
         sleep(secs(1)).await;
         assert_eq!(pair.client.connections().len(), 1);
         assert_eq!(pair.server.connections().len(), 1);
+    });
+}
+
+#[test]
+fn a_dial_ends_when_the_peer_closes_in_the_middle_of_it() {
+    run(1, async |network| {
+        let (home, away) = (network.node("home"), network.node("away"));
+        let server = home.peer(SimPeerConfig::default()).expect("the node runs");
+        let client = away.peer(SimPeerConfig::default()).expect("the node runs");
+        let _listener = server.listen(&[PROTOCOL]).await.expect("nobody listens yet");
+        let (address, config, start) = (server.local_addr(), ConnectionConfig::new(PROTOCOL), Instant::now());
+        let (dialled, ()) = tokio::join!(client.connect(&address, &config), async {
+            sleep(Duration::from_millis(10)).await;
+            server.close().await;
+        });
+        assert!(matches!(dialled, Err(P2PError::Connect { .. })), "{dialled:?}");
+        assert!(start.elapsed() < secs(1), "{:?}", start.elapsed());
+        assert!(client.connections().is_empty());
+    });
+}
+
+#[test]
+fn a_listener_that_is_dropped_leaves_no_handshake_behind() {
+    run(1, async |network| {
+        network.set_conditions(Conditions::new(Duration::from_millis(25)));
+        let (home, away) = (network.node("home"), network.node("away"));
+        let server = home.peer(SimPeerConfig::default()).expect("the node runs");
+        let client = away.peer(SimPeerConfig::default()).expect("the node runs");
+        let mut listener = server.listen(&[PROTOCOL]).await.expect("nobody listens yet");
+        let (address, config) = (server.local_addr(), ConnectionConfig::new(PROTOCOL));
+        let (dialled, accepted) = tokio::join!(client.connect(&address, &config), async move {
+            // It has answered the dial, and waits for the last word.
+            timeout(Duration::from_millis(40), listener.accept()).await
+        });
+        assert!(accepted.is_err());
+        let closed = soon(dialled.expect("it was answered").closed()).await;
+        assert_eq!(closed, CloseReason::Peer { code: 0, reason: String::new() });
+        assert_eq!(network.usage().connections, 0);
+    });
+}
+
+#[test]
+fn a_dial_that_arrives_after_a_restart_meets_the_limits_of_the_new_peer() {
+    run(1, async |network| {
+        let (home, away) = (network.node("home"), network.node("away"));
+        let mut narrow = SimPeerConfig::default();
+        narrow.initial_limits.receive_window = 1;
+        let address = home.peer(narrow.clone()).expect("the node runs").local_addr();
+        let client = away.peer(SimPeerConfig::default()).expect("the node runs");
+        home.crash();
+        let config = ConnectionConfig::new(PROTOCOL);
+        let (dialled, accepted) = tokio::join!(client.connect(&address, &config), async {
+            home.start();
+            let server = home.peer(narrow).expect("it runs again");
+            let mut listener = server.listen(&[PROTOCOL]).await.expect("nobody listens yet");
+            (listener.accept().await, listener)
+        });
+        let (dialled, accepted, _listener) = (dialled.expect("it listens"), accepted.0.expect("open"), accepted.1);
+        // Wider than the peer's own, and narrower than the defaults.
+        accepted.set_limits(ConnectionLimits { receive_window: 200_000, ..ROOMY });
+        let mut send = dialled.open_uni().await.expect("open");
+        soon(send.write_chunks(&mut [Bytes::from(vec![7; 100_000])])).await.expect("there is room");
     });
 }

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod faults;
+mod properties;
 mod repeats;
 mod support;
 mod tcp;

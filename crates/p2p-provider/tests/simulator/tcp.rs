@@ -65,6 +65,23 @@ fn a_port_without_a_listener_refuses_and_a_node_behind_nat_is_silent() {
 }
 
 #[test]
+fn a_listener_from_before_a_crash_has_no_hold_on_the_port() {
+    run(1, async |network| {
+        let (server, client) = (network.node("server"), network.node("client"));
+        let mut before = server.listen_tcp(80).expect("free");
+        server.crash();
+        server.start();
+        let mut after = server.listen_tcp(80).expect("free again");
+        assert!(soon(before.accept()).await.is_err());
+        drop(before);
+        let dialling = client.connect_tcp(server.address(80));
+        let (near, far) = soon(async { tokio::join!(dialling, after.accept()) }).await;
+        near.expect("somebody listens");
+        far.expect("somebody dials");
+    });
+}
+
+#[test]
 fn a_crash_resets_and_a_partition_waits() {
     run(1, async |network| {
         let (server, client, mut near, mut far) = pair(&network).await;
@@ -80,6 +97,20 @@ fn a_crash_resets_and_a_partition_waits() {
         let error = soon(near.read(&mut late)).await.expect_err("reset");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert!(far.read(&mut late).await.is_err());
+    });
+}
+
+#[test]
+fn a_socket_that_is_closed_with_something_unread_resets_whoever_waits_for_its_window() {
+    run(1, async |network| {
+        let (_server, _client, mut near, far) = pair(&network).await;
+        let writing = async { while near.write_all(&[7; 1000]).await.is_ok() {} };
+        let leaving = async {
+            // Until the buffers are full.
+            sleep(Duration::from_secs(10)).await;
+            drop(far);
+        };
+        soon(async { tokio::join!(writing, leaving) }).await;
     });
 }
 

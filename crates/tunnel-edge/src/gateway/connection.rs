@@ -16,7 +16,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::{net::TcpStream, time::sleep};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Shared, serve, websocket::Switched};
@@ -79,7 +82,10 @@ impl Connections {
 
     /// Serves the connection to its end, HTTP first and then, if the app asked for it, a WebSocket. Dropping the future
     /// cuts it.
-    pub(super) async fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+    pub(super) async fn serve<S>(&self, stream: S, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let connection =
             Arc::new(Connection { peer, seen_request: AtomicBool::new(false), switched: Mutex::new(None) });
         self.serve_http(stream, &connection).await;
@@ -89,7 +95,10 @@ impl Connections {
         }
     }
 
-    async fn serve_http(&self, stream: TcpStream, connection: &Arc<Connection>) {
+    async fn serve_http<S>(&self, stream: S, connection: &Arc<Connection>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let service = service_fn(|request| {
             connection.seen_request.store(true, Ordering::Relaxed);
             let (shared, connection) = (Arc::clone(&self.shared), Arc::clone(connection));

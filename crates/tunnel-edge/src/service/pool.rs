@@ -16,7 +16,7 @@ use tunnel_core::{Failure, FailureKind};
 
 use super::{
     ServiceConfig, ServiceTarget,
-    dial::{Connection, dial},
+    dial::{Connection, Dialer},
     upload::{Progress, Upload},
 };
 
@@ -39,8 +39,7 @@ pub(super) struct Lease {
 
 struct Shared {
     target: ServiceTarget,
-    connect_timeout: Duration,
-    header_bytes_max: usize,
+    dialer: Dialer,
     idle_max: usize,
     idle_timeout: Duration,
     state: Mutex<State>,
@@ -61,12 +60,11 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(config: &ServiceConfig) -> Self {
+    pub(super) fn new(config: &ServiceConfig, dialer: Dialer) -> Self {
         Self {
             shared: Arc::new(Shared {
                 target: config.target.clone(),
-                connect_timeout: config.connect_timeout,
-                header_bytes_max: config.header_bytes_max,
+                dialer,
                 idle_max: config.pool_idle_max,
                 idle_timeout: config.pool_idle_timeout,
                 state: Mutex::new(State::default()),
@@ -89,8 +87,8 @@ impl Pool {
                 },
             }
         }
-        let Shared { target, connect_timeout, header_bytes_max, .. } = &*self.shared;
-        let mut connection = dial(target, *connect_timeout, *header_bytes_max).await?;
+        let Shared { target, dialer, .. } = &*self.shared;
+        let mut connection = dialer.dial().await?;
         match connection.sender.try_send_request(request).await {
             Ok(response) => Ok((response, self.lease(connection))),
             Err(error) => Err(failure(&error.into_error(), target)),

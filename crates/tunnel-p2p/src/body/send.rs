@@ -64,7 +64,7 @@ pub(crate) async fn send_message<C: P2PConnection>(
     if let Err(error) = &result {
         let code = match error {
             SendBodyError::Stopped(code) => *code,
-            SendBodyError::Source(failure) | SendBodyError::Failed(failure) => failure.kind().code().into(),
+            SendBodyError::Source(failure) | SendBodyError::Failed(failure) => failure::body_code(failure),
         };
         writer.output.stream.reset(code);
         if let Some(left) = &mut writer.left {

@@ -87,7 +87,7 @@ pub(super) async fn send<C: P2PConnection>(
             let parts = ResponseParts { reader, expectation, number, size, guard };
             Ok(response(link, config, status, headers, parts).await)
         }
-        Err(failure) if is_not_executed(failure.kind()) => Err(match kept {
+        Err(failure) if failure::is_not_executed(failure.kind()) => Err(match kept {
             Some(body) => SendError::undelivered(failure, Request { id, head, body }),
             None => SendError::consumed(failure),
         }),
@@ -212,18 +212,6 @@ async fn response<C: P2PConnection>(
         }))
     };
     Response { status, headers, body, via }
-}
-
-/// Whether a failure of this kind, reported by the host, proves that its service has not seen the request.
-const fn is_not_executed(kind: FailureKind) -> bool {
-    matches!(
-        kind,
-        FailureKind::Refused
-            | FailureKind::Overloaded
-            | FailureKind::Unauthorized
-            | FailureKind::ServiceUnreachable
-            | FailureKind::BadRequest
-    )
 }
 
 fn log_upload(id: u64, error: &SendBodyError) {

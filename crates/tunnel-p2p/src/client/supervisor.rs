@@ -141,7 +141,7 @@ impl<P: P2PProvider> Shared<P> {
 async fn drive<P: P2PProvider>(
     shared: Arc<Shared<P>>,
     link: Arc<Link<P::Connection>>,
-    control: Control<P::Connection>,
+    mut control: Control<P::Connection>,
     session_id: u128,
     random: fastrand::Rng,
 ) -> Failure {

@@ -26,8 +26,10 @@ use crate::{
 /// Serves a connection until it ends, or until the host drains and the client has nothing left in flight.
 pub(super) async fn serve<P: P2PProvider>(shared: Arc<Shared<P>>, connection: P::Connection) {
     let peer = connection.peer_info().id;
+    // Kept until the connection is closed: a reset of the control stream that overtakes the close hides the reason.
+    let mut accepted = None;
     let result = match timeout(shared.config.hello_timeout, Control::accept(&connection)).await {
-        Ok(Ok((control, hello))) => admit(&shared, &connection, peer, control, &hello).await,
+        Ok(Ok((control, hello))) => admit(&shared, &connection, peer, accepted.insert(control), &hello).await,
         Ok(Err(failure)) => Err(failure),
         Err(_) => Err(Failure::new(FailureKind::Timeout, "no hello in time")),
     };
@@ -45,7 +47,7 @@ async fn admit<P: P2PProvider>(
     shared: &Arc<Shared<P>>,
     connection: &P::Connection,
     peer: PeerId,
-    control: Control<P::Connection>,
+    control: &mut Control<P::Connection>,
     hello: &[u8],
 ) -> Result<(), Failure> {
     let hello: Hello<'_> = control::parse(FrameType::Hello, hello).map_err(|error| failure::wire(&error))?;
@@ -68,7 +70,7 @@ async fn serve_main<P: P2PProvider>(
     shared: &Arc<Shared<P>>,
     connection: &P::Connection,
     key: (PeerId, u128),
-    mut control: Control<P::Connection>,
+    control: &mut Control<P::Connection>,
 ) -> Result<(), Failure> {
     connection.set_limits(main_limits(&shared.config));
     let session = Session::new(Channel::new(connection.clone()), shared.config.ws_message_bytes_max);
@@ -90,7 +92,7 @@ async fn serve_bulk<P: P2PProvider>(
     shared: &Arc<Shared<P>>,
     connection: &P::Connection,
     key: (PeerId, u128),
-    mut control: Control<P::Connection>,
+    control: &mut Control<P::Connection>,
 ) -> Result<(), Failure> {
     let session = {
         let sessions = shared.sessions.lock().unwrap_or_else(PoisonError::into_inner);

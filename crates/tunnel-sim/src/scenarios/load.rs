@@ -159,7 +159,7 @@ pub(super) async fn event_streams(stage: Stage) {
 pub(super) async fn scarce_places(stage: Stage) {
     stage.conditions(Conditions::new(Duration::from_millis(10)).jitter(Duration::from_millis(5)));
     let scarce = |config: &mut HostConfig| (config.max_requests, config.max_websockets) = (3, 2);
-    let host = stage.host_with("home", scarce).await;
+    let host = stage.tuned_host("home", scarce).await;
     let client = stage.client("phone", &host);
     client.connected().await;
     let mut random = stage.random(1);

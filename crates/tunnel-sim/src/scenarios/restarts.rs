@@ -16,7 +16,7 @@ use crate::{
 pub(super) async fn churn(stage: Stage) {
     stage.conditions(Conditions::new(Duration::from_millis(10)).jitter(Duration::from_millis(10)));
     // Fewer places than come and go, more than are here at the end.
-    let host = Rc::new(stage.host_with("home", |config| config.max_connections = 24).await);
+    let host = Rc::new(stage.tuned_host("home", |config| config.max_connections = 24).await);
     let mut acts: Vec<LocalBoxFuture<'static, ()>> = Vec::new();
     for index in 0..16_u64 {
         let (stage, host, mut random) = (stage.clone(), Rc::clone(&host), stage.random(1 + index));
@@ -164,6 +164,8 @@ pub(super) async fn new_address(stage: Stage) {
             host.restart_elsewhere().await;
         };
         tokio::join!(biased; client.request(plan, Pace::Fast), moving);
+        // The silence of the one connection is noticed a moment after that of the other.
+        sleep(Duration::from_secs(1)).await;
         client.connected().await;
         client.must(Plan::download(0, 300_000), Pace::Fast).await;
     }

@@ -46,7 +46,7 @@ pub(super) async fn swarm(stage: Stage) {
 
     let mut hosts = Vec::new();
     for index in 0..random.usize(1..=2) {
-        let host = stage.host_with(&format!("home{index}"), |config| scant_host(config, &mut random)).await;
+        let host = stage.tuned_host(&format!("home{index}"), |config| scant_host(config, &mut random)).await;
         if relayed {
             host.node.set_nat(Nat::Relayed);
         }
@@ -55,7 +55,7 @@ pub(super) async fn swarm(stage: Stage) {
     let clients: Vec<SimClient> = (0..random.usize(1..=4))
         .map(|index| {
             let host = &hosts[random.usize(..hosts.len())].host;
-            stage.client_with(&format!("client{index}"), host, |config| scant_client(config, &mut random))
+            stage.tuned_client(&format!("client{index}"), host, |config| scant_client(config, &mut random))
         })
         .collect();
 
@@ -194,6 +194,8 @@ fn plan(random: &mut fastrand::Rng) -> Plan {
         piece: [1 + size / 3, 16 << 10, 1 + size / 40][random.usize(..3)],
         gap,
         declared: random.bool(),
+        trailers: random.bool(),
+        buffered: random.u8(..) < 50,
         up_end,
         down_end,
     }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Sizes around the limits at which bodies are sent differently.
-const SIZES: [u64; 9] = [0, 1, 1000, 65_535, 65_537, 262_143, 262_145, 700_000, 1_500_000];
+pub(super) const SIZES: [u64; 9] = [0, 1, 1000, 65_535, 65_537, 262_143, 262_145, 700_000, 1_500_000];
 
 pub(super) async fn calm(stage: Stage) {
     let presets = [Conditions::default(), Conditions::preset("lan").unwrap_or_default()];
@@ -60,7 +60,7 @@ async fn play_everything(stage: Stage, sizes: &[u64]) {
     stage.settle(&clients.each_ref()).await;
 }
 
-fn variants(size: u64, random: &mut fastrand::Rng) -> [Plan; 4] {
+pub(super) fn variants(size: u64, random: &mut fastrand::Rng) -> [Plan; 4] {
     let piece = [100_000, 16_384, 1000][random.usize(..3)];
     // Small pieces of a large body are tried elsewhere: here they would only take long.
     let piece = if size > 300_000 { piece.max(16_384) } else { piece };

@@ -81,6 +81,10 @@ impl SimClient {
         &self.client
     }
 
+    pub(super) fn shared(&self) -> Arc<Client<SimP2P>> {
+        Arc::clone(&self.client)
+    }
+
     /// Ends its process without a word. Whatever it was doing is dropped by whoever does it.
     pub fn crash(&self) {
         self.node.crash();
@@ -146,6 +150,19 @@ impl SimClient {
         }
     }
 
+    /// A request that is handed back was not delivered, and can be sent as it is.
+    async fn must_be_whole(&self, plan: &Plan, request: Request, delivered: bool) {
+        let oracle = &self.stage.oracle;
+        if delivered || request.id != plan.id {
+            oracle.violate(format!("request {} was handed back wrongly: {request:?}", plan.id));
+        }
+        // What its source breaks off is as broken here.
+        let whole = plan.is_whole_up();
+        if whole && read(request.body, plan, Side::Request, Pace::Fast, oracle).await != Read::Complete {
+            oracle.violate(format!("request {} was handed back with a broken body", plan.id));
+        }
+    }
+
     fn finish(&self, id: u64, ending: Ending) {
         self.stage.network.note(&self.node.name(), &format!("request {id} {ending:?}"));
         self.stage.oracle.end(id, ending);
@@ -174,7 +191,11 @@ impl SimClient {
             }
             Err(error) => {
                 self.explain(plan.id, error.failure());
-                return if error.may_have_been_delivered() { Ending::Failed } else { Ending::Undelivered };
+                let delivered = error.may_have_been_delivered();
+                if let Some(request) = error.into_request() {
+                    self.must_be_whole(plan, request, delivered).await;
+                }
+                return if delivered { Ending::Failed } else { Ending::Undelivered };
             }
         };
         match read(response.body, plan, Side::Response, pace, oracle).await {

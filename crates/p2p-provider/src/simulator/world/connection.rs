@@ -166,6 +166,17 @@ impl Side {
         }
     }
 
+    /// The settings of the peer whose side it turns out to be.
+    pub(super) fn configure(&mut self, config: SimPeerConfig) {
+        let limits = config.initial_limits;
+        let streams = &mut self.streams;
+        streams.limits = limits;
+        streams.receive_max = limits.receive_window;
+        streams.by_direction[0].announced = u64::from(limits.bidi_streams);
+        streams.by_direction[1].announced = u64::from(limits.uni_streams);
+        self.config = config;
+    }
+
     pub(super) fn closed_reason(&self) -> Option<CloseReason> {
         self.closed.get().cloned()
     }
@@ -269,10 +280,13 @@ impl World {
         side.path_changes.end();
         side.held.clear();
         // It is not set yet: that was asked for above.
+        let by_peer = matches!(reason, CloseReason::Peer { .. });
         side.closed.set(reason).ok();
         side.wake_all();
         if id.index == 1 {
             self.forget_handshake(id.connection);
+        } else if !self.is_tcp(id) {
+            self.end_dial(id.connection, by_peer);
         }
         self.collect(id.connection);
     }

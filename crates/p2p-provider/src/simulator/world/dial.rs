@@ -22,7 +22,7 @@ pub(in crate::simulator) enum DialStatus {
     UnderWay,
     Connected,
     Refused(Refusal),
-    /// The dialling node has crashed.
+    /// The dialling node has crashed, or its peer is closed.
     Abandoned,
 }
 
@@ -63,6 +63,10 @@ impl World {
             self.now,
         );
         let side = self.add_connection(connection);
+        // By whoever waits for it.
+        if let Some(side) = self.side(side) {
+            side.held_by_user = true;
+        }
         self.enlist(side, Direction::Outgoing);
         let to = node.map_or_else(|| "?".to_owned(), |node| self.nodes[node].name.clone());
         self.record(key.node, &Event::Dialled { connection: side.connection, to: &to, path });
@@ -95,9 +99,6 @@ impl World {
 
     /// Hands the dialled connection over; returns its number at its peer.
     pub(in crate::simulator) fn take_dialled(&mut self, side: SideId) -> u64 {
-        if let Some(side) = self.side(side) {
-            side.held_by_user = true;
-        }
         self.delist(side);
         self.enlist(side, Direction::Outgoing)
     }
@@ -108,7 +109,13 @@ impl World {
         if let Some(node) = self.node_of_side(side) {
             self.record(node, &Event::DialFailed { connection: side.connection });
         }
-        self.close(side, 0, "");
+        self.let_go(side);
+    }
+
+    /// The dialler's side has ended; if that was before the handshake did, there will be no connection.
+    pub(super) fn end_dial(&mut self, connection: u64, by_peer: bool) {
+        let status = if by_peer { DialStatus::Refused(Refusal::Closed) } else { DialStatus::Abandoned };
+        self.settle_dial(connection, status);
     }
 
     pub(super) fn abandon_dial(&mut self, connection: u64) {
@@ -154,8 +161,8 @@ impl World {
         let config = peer.config.clone();
         let side = &mut connection.sides[1];
         side.status = Status::Handshaking;
-        side.streams.limits = config.initial_limits;
-        side.config = config;
+        // When it was dialled, another peer may have run there, or none.
+        side.configure(config);
         self.after(HANDSHAKE_TIMEOUT, Timer::HandshakeTimeout(number));
     }
 
@@ -176,7 +183,7 @@ impl World {
     pub(in crate::simulator) fn stop_listening(&mut self, key: PeerKey) {
         let Some(peer) = self.peer(key) else { return };
         let Some(listening) = peer.listening.take() else { return };
-        for connection in listening.incoming.into_iter().chain(listening.ready) {
+        for connection in listening.incoming.into_iter().chain(listening.answered).chain(listening.ready) {
             self.close(SideId { connection, index: 1 }, 0, "");
         }
     }
@@ -202,10 +209,12 @@ impl World {
                 listening.wakers.push(waker.clone());
                 return Poll::Pending;
             };
-            let protocols = listening.protocols.clone();
             let Some(connection) = self.connections.get(&number) else { continue };
+            let protocol = connection.protocol.clone();
             let acceptor = SideId { connection: number, index: 1 };
-            if protocols.contains(&connection.protocol) {
+            let Some(listening) = self.peer(key).and_then(|peer| peer.listening.as_mut()) else { continue };
+            if listening.protocols.contains(&protocol) {
+                listening.answered.push_back(number);
                 self.set_peer_limits(acceptor);
                 self.signal(acceptor, Frame::Accept);
             } else {
@@ -244,6 +253,7 @@ impl World {
         let Some(node) = self.node_of_side(acceptor) else { return };
         self.record(node, &Event::Connected { connection: number });
         if let Some(listening) = self.nodes[node].peer.as_mut().and_then(|peer| peer.listening.as_mut()) {
+            listening.answered.retain(|answered| *answered != number);
             listening.ready.push_back(number);
             std::mem::take(&mut listening.wakers).into_iter().for_each(Waker::wake);
         }
@@ -262,6 +272,7 @@ impl World {
         let Some(node) = self.node_of_side(acceptor) else { return };
         if let Some(listening) = self.nodes[node].peer.as_mut().and_then(|peer| peer.listening.as_mut()) {
             listening.incoming.retain(|incoming| *incoming != number);
+            listening.answered.retain(|answered| *answered != number);
             listening.ready.retain(|ready| *ready != number);
         }
     }
@@ -287,6 +298,7 @@ pub(in crate::simulator) fn refused(refusal: &Refusal, peer: &PeerAddr, protocol
         }
         Refusal::WrongKey => "another peer answers at its address",
         Refusal::Busy => "the peer refused the connection: too many handshakes are under way",
+        Refusal::Closed => "the peer closed the connection before it was made",
         Refusal::Rule | Refusal::NoListener => "the peer refused the connection",
     };
     P2PError::Connect { peer: peer.id, message: message.to_owned() }

@@ -43,6 +43,8 @@ pub(super) struct Node {
     generation: u64,
     pub(super) peer: Option<Peer>,
     pub(super) tcp: BTreeMap<u16, TcpListening>,
+    /// How many listeners it has had; names the newest one.
+    pub(super) tcp_generation: u64,
     sockets: BTreeMap<u16, Socket>,
 }
 
@@ -67,6 +69,8 @@ struct Entry {
 pub(super) struct Listening {
     pub(super) protocols: Vec<Vec<u8>>,
     pub(super) incoming: VecDeque<u64>,
+    /// Handshakes that wait for the dialler's last word.
+    pub(super) answered: VecDeque<u64>,
     pub(super) ready: VecDeque<u64>,
     pub(super) wakers: Vec<Waker>,
 }
@@ -100,6 +104,7 @@ impl World {
             generation: 0,
             peer: None,
             tcp: BTreeMap::new(),
+            tcp_generation: 0,
             sockets: BTreeMap::new(),
         });
         self.record(index, &Event::Started);

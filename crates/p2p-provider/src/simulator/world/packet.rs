@@ -73,6 +73,8 @@ pub(in crate::simulator) enum Refusal {
     Protocol,
     WrongKey,
     Busy,
+    /// The acceptor closed before the handshake was over.
+    Closed,
     Rule,
     /// TCP: nobody listens.
     NoListener,

@@ -369,6 +369,7 @@ impl World {
 
     pub(in crate::simulator) fn reset(&mut self, id: SideId, stream: u64, code: u64) {
         let Some(side) = self.side(id) else { return };
+        let closed = side.is_closed();
         let Some(sending) = side.streams.sending.get_mut(&stream) else { return };
         if sending.is_done() {
             return;
@@ -385,7 +386,10 @@ impl World {
         {
             self.recall((from, to), (id.connection, stream));
         }
-        self.signal(id, Frame::Reset { id: stream, code, sent });
+        // A closed connection has said its last word (RFC 9000 §10.2).
+        if !closed {
+            self.signal(id, Frame::Reset { id: stream, code, sent });
+        }
         self.settle(id, stream);
     }
 
@@ -462,6 +466,11 @@ impl World {
         }
         receiving.waker = Some(waker.clone());
         Poll::Pending
+    }
+
+    pub(in crate::simulator) fn has_unread(&mut self, id: SideId, stream: u64) -> bool {
+        let receiving = self.side(id).and_then(|side| side.streams.receiving.get(&stream));
+        receiving.is_some_and(|receiving| receiving.unread_bytes > 0)
     }
 
     pub(in crate::simulator) fn stop(&mut self, id: SideId, stream: u64, code: u64) {

@@ -21,28 +21,46 @@ const BACKLOG_MAX: usize = 128;
 /// Bytes that may be unread on one side: of the order of what systems start with.
 const WINDOW: u64 = 256 << 10;
 
+/// One listener on a port, in one life of its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PortKey {
+    pub(crate) node: usize,
+    pub(crate) port: u16,
+    pub(crate) generation: u64,
+}
+
 /// What a listener has to do.
-#[derive(Default)]
 pub(super) struct TcpListening {
+    generation: u64,
     ready: VecDeque<u64>,
     pub(super) wakers: Vec<Waker>,
 }
 
 impl World {
-    pub(in crate::simulator) fn listen_tcp(&mut self, node: usize, port: u16) -> io::Result<()> {
-        let node = &mut self.nodes[node];
+    pub(in crate::simulator) fn listen_tcp(&mut self, index: usize, port: u16) -> io::Result<PortKey> {
+        let node = &mut self.nodes[index];
         if !node.up {
             return Err(io::Error::new(io::ErrorKind::NetworkDown, "the node has crashed"));
         }
         if node.tcp.contains_key(&port) {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("port {port} is in use on this node")));
         }
-        node.tcp.insert(port, TcpListening::default());
-        Ok(())
+        node.tcp_generation += 1;
+        let generation = node.tcp_generation;
+        node.tcp.insert(port, TcpListening { generation, ready: VecDeque::new(), wakers: Vec::new() });
+        Ok(PortKey { node: index, port, generation })
     }
 
-    pub(in crate::simulator) fn stop_listening_tcp(&mut self, node: usize, port: u16) {
-        let Some(listening) = self.nodes[node].tcp.remove(&port) else { return };
+    /// The listener, unless its node has crashed since.
+    fn listening(&mut self, key: PortKey) -> Option<&mut TcpListening> {
+        self.nodes[key.node].tcp.get_mut(&key.port).filter(|listening| listening.generation == key.generation)
+    }
+
+    pub(in crate::simulator) fn stop_listening_tcp(&mut self, key: PortKey) {
+        if self.listening(key).is_none() {
+            return;
+        }
+        let Some(listening) = self.nodes[key.node].tcp.remove(&key.port) else { return };
         for connection in listening.ready {
             let side = SideId { connection, index: 1 };
             self.reset_peer(side);
@@ -53,11 +71,10 @@ impl World {
     /// The next connection, and who has dialled; an error once the node has crashed.
     pub(in crate::simulator) fn poll_accept_tcp(
         &mut self,
-        node: usize,
-        port: u16,
+        key: PortKey,
         waker: &Waker,
     ) -> Poll<io::Result<(SideId, SocketAddr)>> {
-        let Some(listening) = self.nodes[node].tcp.get_mut(&port) else {
+        let Some(listening) = self.listening(key) else {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::NetworkDown, "the node has crashed")));
         };
         let Some(connection) = listening.ready.pop_front() else {
@@ -115,7 +132,7 @@ impl World {
         }
     }
 
-    fn reset_peer(&mut self, side: SideId) {
+    pub(in crate::simulator) fn reset_peer(&mut self, side: SideId) {
         self.signal(side, Frame::Close { code: 0, reason: "connection reset by peer".to_owned() });
     }
 }

@@ -1,0 +1,32 @@
+//! How long cases wait.
+
+use std::{future::Future, time::Duration};
+
+use tokio::time::{sleep, timeout};
+
+/// No step of a case takes longer unless something hangs. It includes the time in which a dead host is noticed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Long enough for something to happen that must not happen.
+pub const A_WHILE: Duration = Duration::from_millis(200);
+
+/// Fails the case when the future does not end.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let output = timeout(PATIENCE, Box::pin(future)).await;
+    output.unwrap_or_else(|_| panic!("{what}: nothing happened within {PATIENCE:?}"))
+}
+
+/// Waits until the condition holds.
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    soon(what, async {
+        while !condition() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// Whether the future is still pending after [`A_WHILE`]. It goes on where it was.
+pub async fn waits<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
+    timeout(A_WHILE, future).await.is_err()
+}
