@@ -14,7 +14,7 @@ use tunnel_core::{Body, Failure, FailureKind};
 
 use crate::{
     oracle::{Oracle, Work},
-    plan::{Plan, Verb, bytes_of},
+    plan::{End, Plan, Verb, bytes_of},
 };
 
 /// A body that is made up as it is read.
@@ -24,8 +24,7 @@ pub struct Made {
     length: u64,
     offset: u64,
     timer: Option<Pin<Box<Sleep>>>,
-    /// The end is an error.
-    breaks: bool,
+    end: End,
     /// The end is made of trailers.
     trailers: bool,
     oracle: Oracle,
@@ -36,15 +35,15 @@ impl Made {
     /// The body of a request.
     #[must_use]
     pub const fn request(plan: Plan, oracle: Oracle) -> Self {
-        let trailers = plan.trailers_up();
-        Self { plan, up: true, length: plan.up, offset: 0, timer: None, breaks: false, trailers, oracle, _work: None }
+        let (end, trailers) = (plan.up_end, plan.trailers_up());
+        Self { plan, up: true, length: plan.up, offset: 0, timer: None, end, trailers, oracle, _work: None }
     }
 
     /// The body of a response, on which the service works as long as it lives.
     #[must_use]
-    pub const fn response(plan: Plan, breaks: bool, oracle: Oracle, work: Work) -> Self {
-        let (length, trailers) = (plan.down, plan.trailers_down());
-        Self { plan, up: false, length, offset: 0, timer: None, breaks, trailers, oracle, _work: Some(work) }
+    pub const fn response(plan: Plan, oracle: Oracle, work: Work) -> Self {
+        let (length, end, trailers) = (plan.down, plan.response_end(), plan.trailers_down());
+        Self { plan, up: false, length, offset: 0, timer: None, end, trailers, oracle, _work: Some(work) }
     }
 
     /// As the contract's body; none for a length of zero.
@@ -53,7 +52,7 @@ impl Made {
         if self.up && self.plan.buffered {
             return Body::full(bytes_of(self.plan.id, true, 0, usize::try_from(self.length).unwrap_or(usize::MAX)));
         }
-        if self.length == 0 && !self.breaks { Body::empty() } else { Body::stream(self) }
+        if self.length == 0 && self.end == End::Proper { Body::empty() } else { Body::stream(self) }
     }
 }
 
@@ -70,7 +69,7 @@ impl http_body::Body for Made {
         }
         let rest = this.length - this.offset;
         if rest == 0 {
-            if std::mem::take(&mut this.breaks) {
+            if std::mem::replace(&mut this.end, End::Proper) == End::Broken {
                 this.trailers = false;
                 return Poll::Ready(Some(Err(Failure::new(FailureKind::ServiceFailed, "broken off by plan"))));
             }
@@ -87,15 +86,17 @@ impl http_body::Body for Made {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.offset == self.length && !self.breaks && !self.trailers
+        self.offset == self.length && !self.trailers && !matches!(self.end, End::Broken | End::Short)
     }
 
     fn size_hint(&self) -> SizeHint {
-        // What breaks off has promised more.
-        if self.plan.declared {
-            SizeHint::with_exact(self.length - self.offset + u64::from(self.breaks))
-        } else {
-            SizeHint::default()
+        let rest = self.length - self.offset;
+        match self.end {
+            _ if !self.plan.declared => SizeHint::default(),
+            End::Proper => SizeHint::with_exact(rest),
+            // What breaks off has promised more.
+            End::Broken | End::Short => SizeHint::with_exact(rest + 1),
+            End::Long => SizeHint::with_exact(rest.saturating_sub(1)),
         }
     }
 }
@@ -109,6 +110,8 @@ pub enum Pace {
     Slow(Duration),
     /// With one long pause after so many bytes.
     Pause(u64, Duration),
+    /// As fast as it can, and what the service has sent must arrive within this.
+    Prompt(Duration),
     /// Leaves after so many bytes.
     Leave(u64),
 }
@@ -136,9 +139,9 @@ pub enum Side {
 /// Reads a body and compares every byte. What is short, long or wrong is a violation; an error is not.
 pub async fn read(mut body: Body, plan: &Plan, side: Side, pace: Pace, oracle: &Oracle) -> Read {
     let id = plan.id;
-    let (direction, expected) = match side {
-        Side::Request => ("upload", plan.up),
-        Side::Response => ("download", plan.expected_down()),
+    let (direction, expected, whole) = match side {
+        Side::Request => ("upload", plan.up, plan.is_whole_up()),
+        Side::Response => ("download", plan.expected_down(), plan.is_whole_down()),
     };
     // An echo comes down as it went up.
     let up = side == Side::Request || plan.verb == Verb::Echo;
@@ -184,7 +187,12 @@ pub async fn read(mut body: Body, plan: &Plan, side: Side, pace: Pace, oracle: &
         }
         offset += piece.len() as u64;
         if side == Side::Response {
-            oracle.consumed(id, piece.len() as u64);
+            let took = oracle.consumed(id, piece.len() as u64);
+            if let Pace::Prompt(limit) = pace
+                && took > limit
+            {
+                oracle.violate(format!("a piece of the download of request {id} was under way for {took:?}"));
+            }
         }
         if offset > expected {
             oracle.violate(format!("the {direction} of request {id} is longer than {expected} bytes"));
@@ -195,6 +203,8 @@ pub async fn read(mut body: Body, plan: &Plan, side: Side, pace: Pace, oracle: &
     }
     if offset != expected {
         oracle.violate(format!("the {direction} of request {id} ended well after {offset} of {expected} bytes"));
+    } else if !whole {
+        oracle.violate(format!("the {direction} of request {id} ended well, but its source did not"));
     }
     Read::Complete
 }

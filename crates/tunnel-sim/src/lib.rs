@@ -9,8 +9,10 @@
 //! - when a client gives up, its service stops in bounded time;
 //! - nothing arrives on a stream after its reset, nothing follows an error;
 //! - what waits between a service and its reader stays within the windows;
-//! - after faults have healed, every client gets an answer in bounded time, and nothing is left over;
-//! - nobody panics.
+//! - after faults have healed, every client gets an answer in bounded time, has both of its connections, knows that it is
+//!   well, and nothing is left over;
+//! - after a loss clients do not dial without a pause;
+//! - nobody panics, unless the plan says so.
 //!
 //! Most scenarios act on the contract directly, with [clients](SimClient) and [hosts](SimHost). The whole way is longer:
 //! [apps](SimApp) speak HTTP with a [gateway](SimGateway), and a host with a [server](SimServer). There a body that breaks
@@ -39,4 +41,4 @@ pub use environment::{Environment, EnvironmentError};
 pub use run::{Report, run_scenario, run_story};
 pub use scenarios::Scenario;
 pub use service::Service;
-pub use stage::{SimApp, SimClient, SimGateway, SimHost, SimServer, Stage, together};
+pub use stage::{SimApp, SimClient, SimGateway, SimHost, SimServer, Stage, Talk, together};

@@ -1,7 +1,7 @@
 //! What must hold, and the bookkeeping that tells whether it does.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -30,6 +30,10 @@ pub const QUEUE_BYTES_MAX: u64 = 2 * WINDOW_BYTES + (112 << 10);
 /// What may be under way besides, when HTTP edges are on the way: on each of the two hops what HTTP libraries buffer on
 /// either side (408 KiB, hyper's limit) and a TCP window (256 KiB), and what the gateway merges (64 KiB).
 pub const EDGES_BYTES_MAX: u64 = 2 * (2 * (408 << 10) + (256 << 10)) + (64 << 10);
+
+/// No node dials more often than this within a second. The shortest pause is 125 ms, for each of two connections, and some
+/// dials follow a connection that has worked.
+const DIALS_MAX: usize = 24;
 
 /// Violations that are kept; one is enough to fail.
 const VIOLATIONS_MAX: usize = 20;
@@ -60,6 +64,8 @@ struct State {
     edges_bytes_max: u64,
     /// Streams that were reset, by node: nothing more may arrive on them.
     reset: BTreeSet<(String, u64, u64)>,
+    /// When each node dialled last, oldest first: at most [`DIALS_MAX`] times.
+    dials: BTreeMap<String, VecDeque<Duration>>,
 }
 
 struct Record {
@@ -72,6 +78,8 @@ struct Record {
     /// Bytes of the response body that were taken from the service, and that have reached the client.
     pulled: u64,
     consumed: u64,
+    /// When the last of them were taken.
+    pulled_at: Instant,
     reported: bool,
 }
 
@@ -94,7 +102,16 @@ impl Oracle {
         state.next_id += 1;
         let id = state.next_id;
         let began = Instant::now();
-        let record = Record { began, ended: None, started: 0, working: 0, pulled: 0, consumed: 0, reported: false };
+        let record = Record {
+            began,
+            ended: None,
+            started: 0,
+            working: 0,
+            pulled: 0,
+            consumed: 0,
+            pulled_at: began,
+            reported: false,
+        };
         state.requests.insert(id, record);
         id
     }
@@ -143,17 +160,21 @@ impl Oracle {
         let mut state = self.lock();
         let Some(record) = state.requests.get_mut(&id) else { return };
         record.pulled += bytes;
+        record.pulled_at = Instant::now();
         let waiting = record.pulled.saturating_sub(record.consumed);
         if waiting > QUEUE_BYTES_MAX + state.edges_bytes_max + bytes {
             state.violate(format!("{waiting} bytes of request {id} wait for its reader"));
         }
     }
 
-    /// Bytes of the body of a response have reached the client.
-    pub fn consumed(&self, id: u64, bytes: u64) {
-        if let Some(record) = self.lock().requests.get_mut(&id) {
-            record.consumed += bytes;
-        }
+    /// Bytes of the body of a response have reached the client. Returns how long the last of them were under way; zero
+    /// while there are more behind them.
+    #[expect(clippy::must_use_candidate, reason = "few want to know")]
+    pub fn consumed(&self, id: u64, bytes: u64) -> Duration {
+        let mut state = self.lock();
+        let Some(record) = state.requests.get_mut(&id) else { return Duration::ZERO };
+        record.consumed += bytes;
+        if record.consumed == record.pulled { record.pulled_at.elapsed() } else { Duration::ZERO }
     }
 
     /// Something that must not be.
@@ -162,8 +183,9 @@ impl Oracle {
     }
 
     /// Looks at one event of the network.
-    pub fn see(&self, node: &str, event: &Event<'_>) {
+    pub fn see(&self, now: Duration, node: &str, event: &Event<'_>) {
         match event {
+            Event::Dialled { .. } => self.lock().dialled(now, node),
             Event::Delivered { connection, stream, unread_bytes, .. } => {
                 let mut state = self.lock();
                 if *unread_bytes > WINDOW_BYTES {
@@ -181,6 +203,13 @@ impl Oracle {
             }
             _ => {}
         }
+    }
+
+    /// When each node dialled last.
+    #[must_use]
+    pub fn last_dials(&self) -> BTreeMap<String, Duration> {
+        let state = self.lock();
+        state.dials.iter().filter_map(|(node, dials)| Some((node.clone(), *dials.back()?))).collect()
     }
 
     /// Looks for what has taken too long.
@@ -251,6 +280,17 @@ impl Oracle {
 }
 
 impl State {
+    fn dialled(&mut self, now: Duration, node: &str) {
+        let dials = self.dials.entry(node.to_owned()).or_default();
+        dials.push_back(now);
+        if dials.len() > DIALS_MAX {
+            let oldest = dials.pop_front().unwrap_or_default();
+            if now.saturating_sub(oldest) < Duration::from_secs(1) {
+                self.violate(format!("{node} has dialled more than {DIALS_MAX} times within a second"));
+            }
+        }
+    }
+
     fn violate(&mut self, what: String) {
         if self.violations.len() < VIOLATIONS_MAX {
             self.violations.push(what);

@@ -24,8 +24,25 @@ pub struct Plan {
     pub declared: bool,
     /// Whether bodies end with trailers. An echo sends back those that it gets.
     pub trailers: bool,
-    /// Whether the request body is in memory from the start. It has no trailers then.
+    /// Whether the request body is in memory from the start. It has no trailers then, and ends properly.
     pub buffered: bool,
+    /// How the request body ends. Without a byte there is none.
+    pub up_end: End,
+    /// How the response body ends.
+    pub down_end: End,
+}
+
+/// How a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// After its last byte, as declared.
+    Proper,
+    /// With an error, after its last byte.
+    Broken,
+    /// As if it were proper, but one more byte was declared.
+    Short,
+    /// As if it were proper, but one byte less was declared.
+    Long,
 }
 
 /// What the service does.
@@ -39,18 +56,26 @@ pub enum Verb {
     Ignore,
     /// Never answers.
     Hang,
-    /// Breaks off after the response body, instead of ending it.
+    /// As `Serve`, but the response body breaks off, whatever its plan.
     Break,
+    /// Panics.
+    Panic,
 }
 
 impl Verb {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("serve", Self::Serve),
         ("echo", Self::Echo),
         ("ignore", Self::Ignore),
         ("hang", Self::Hang),
         ("break", Self::Break),
+        ("panic", Self::Panic),
     ];
+}
+
+impl End {
+    const ALL: [(&'static str, Self); 4] =
+        [("proper", Self::Proper), ("broken", Self::Broken), ("short", Self::Short), ("long", Self::Long)];
 }
 
 impl Plan {
@@ -67,6 +92,8 @@ impl Plan {
             declared: true,
             trailers: false,
             buffered: false,
+            up_end: End::Proper,
+            down_end: End::Proper,
         }
     }
 
@@ -79,23 +106,26 @@ impl Plan {
     /// The target that says all this.
     #[must_use]
     pub fn target(&self) -> String {
-        let verb = Verb::ALL.iter().find(|(_, verb)| *verb == self.verb).map_or("", |(name, _)| name);
+        let verb = name(&Verb::ALL, self.verb);
+        let (up_end, down_end) = (name(&End::ALL, self.up_end), name(&End::ALL, self.down_end));
         let Self { id, up, down, piece, declared, trailers, buffered, .. } = self;
         let gap = self.gap.as_millis();
-        format!("/{verb}/{id}/{up}/{down}/{piece}/{gap}/{declared}/{trailers}/{buffered}")
+        format!("/{verb}/{id}/{up}/{down}/{piece}/{gap}/{declared}/{trailers}/{buffered}/{up_end}/{down_end}")
     }
 
     /// Reads a target.
     #[must_use]
     pub fn parse(path: &str) -> Option<Self> {
         let mut parts = path.strip_prefix('/')?.split('/');
-        let name = parts.next()?;
-        let verb = Verb::ALL.iter().find(|(known, _)| *known == name)?.1;
+        let verb = named(&Verb::ALL, parts.next()?)?;
         let mut number = || parts.next()?.parse::<u64>().ok();
         let (id, up, down, piece, gap) = (number()?, number()?, number()?, number()?, number()?);
         let mut flag = || parts.next()?.parse::<bool>().ok();
         let (declared, trailers, buffered) = (flag()?, flag()?, flag()?);
-        Some(Self { id, verb, up, down, piece, gap: Duration::from_millis(gap), declared, trailers, buffered })
+        let mut end = || named(&End::ALL, parts.next()?);
+        let (up_end, down_end) = (end()?, end()?);
+        let gap = Duration::from_millis(gap);
+        Some(Self { id, verb, up, down, piece, gap, declared, trailers, buffered, up_end, down_end })
     }
 
     /// Whether the body of the request ends with trailers.
@@ -122,6 +152,75 @@ impl Plan {
     pub const fn expected_down(&self) -> u64 {
         if matches!(self.verb, Verb::Echo) { self.up } else { self.down }
     }
+
+    /// Whether the request body is whole, so that the service may see a proper end of it.
+    #[must_use]
+    pub const fn is_whole_up(&self) -> bool {
+        self.up == 0 || self.buffered || self.is_whole(self.up_end)
+    }
+
+    /// Whether the response body is whole, so that the client may see a proper end of it.
+    #[must_use]
+    pub const fn is_whole_down(&self) -> bool {
+        if matches!(self.verb, Verb::Echo) { self.is_whole_up() } else { self.is_whole(self.response_end()) }
+    }
+
+    /// How the body ends that the service makes up.
+    pub(crate) const fn response_end(&self) -> End {
+        if matches!(self.verb, Verb::Break) { End::Broken } else { self.down_end }
+    }
+
+    const fn is_whole(&self, end: End) -> bool {
+        match end {
+            End::Proper => true,
+            End::Broken => false,
+            End::Short | End::Long => !self.declared,
+        }
+    }
+}
+
+/// What the service does with a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WsVerb {
+    /// Sends every message back, and so also the close.
+    Echo,
+    /// Sends so many messages back, and then ends without a close.
+    Cut(u32),
+    /// Never answers the request.
+    Hang,
+}
+
+impl WsVerb {
+    /// The target that says this.
+    #[must_use]
+    pub fn target(self, id: u64) -> String {
+        match self {
+            Self::Echo => format!("/ws/{id}"),
+            Self::Cut(messages) => format!("/ws/{id}/cut/{messages}"),
+            Self::Hang => format!("/ws/{id}/hang"),
+        }
+    }
+
+    /// Reads a target: whose it is, and what to do.
+    #[must_use]
+    pub fn parse(path: &str) -> Option<(u64, Self)> {
+        let parts: Vec<&str> = path.strip_prefix("/ws/")?.split('/').collect();
+        let (id, verb) = match parts.as_slice() {
+            [id] => (id, Self::Echo),
+            [id, "cut", messages] => (id, Self::Cut(messages.parse().ok()?)),
+            [id, "hang"] => (id, Self::Hang),
+            _ => return None,
+        };
+        Some((id.parse().ok()?, verb))
+    }
+}
+
+fn name<T: Copy + PartialEq>(all: &[(&'static str, T)], wanted: T) -> &'static str {
+    all.iter().find(|(_, value)| *value == wanted).map_or("", |(name, _)| name)
+}
+
+fn named<T: Copy>(all: &[(&'static str, T)], wanted: &str) -> Option<T> {
+    all.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value)
 }
 
 /// The bytes of a body from `offset` on: a function of the request, the direction and the place.
@@ -151,7 +250,8 @@ mod tests {
     #[test]
     fn a_plan_survives_its_target() {
         let plan = Plan {
-            verb: Verb::Break,
+            verb: Verb::Panic,
+            down_end: End::Short,
             gap: Duration::from_millis(7),
             declared: false,
             trailers: true,
@@ -159,11 +259,26 @@ mod tests {
             ..Plan::upload(u64::MAX, 1 << 40)
         };
         assert_eq!(Plan::parse(&plan.target()), Some(plan));
-        for wrong in
-            ["", "/", "/serve/1", "/dance/1/2/3/4/5/true/true/true", "/serve/1/2/3/4/5/maybe", "/serve/1/2/3/4/5/true"]
-        {
-            assert_eq!(Plan::parse(wrong), None, "{wrong}");
+        let head = "1/2/3/4/5";
+        for wrong in [
+            String::new(),
+            "/".to_owned(),
+            "/serve/1".to_owned(),
+            format!("/dance/{head}/true/true/true/proper/proper"),
+            format!("/serve/{head}/maybe/true/true/proper/proper"),
+            format!("/serve/{head}/true/true/true/proper/maybe"),
+            format!("/serve/{head}/true/true/true"),
+        ] {
+            assert_eq!(Plan::parse(&wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_web_socket_survives_its_target() {
+        for verb in [WsVerb::Echo, WsVerb::Cut(3), WsVerb::Hang] {
+            assert_eq!(WsVerb::parse(&verb.target(7)), Some((7, verb)));
+        }
+        assert_eq!(WsVerb::parse("/ws/7/dance"), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    panic::{self, AssertUnwindSafe},
+    panic::{self, AssertUnwindSafe, PanicHookInfo},
     sync::Once,
     time::Duration,
 };
@@ -11,7 +11,7 @@ use futures::future::LocalBoxFuture;
 use p2p_provider::simulator::{TraceSummary, run};
 use tokio::time::{Instant, timeout};
 
-use crate::{Environment, Scenario, Stage, oracle::Tally};
+use crate::{Environment, Scenario, Stage, oracle::Tally, service::PLANNED_PANIC};
 
 /// No scenario takes longer, in virtual time, unless it hangs.
 const SCENARIO_LIMIT: Duration = Duration::from_hours(6);
@@ -86,12 +86,19 @@ pub fn run_story(
     report
 }
 
+fn is_planned(info: &PanicHookInfo<'_>) -> bool {
+    info.payload_as_str().is_some_and(|text| text == PLANNED_PANIC)
+}
+
 /// From now on panics are remembered, on the thread on which they happen.
 fn collect_panics() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
+            if is_planned(info) {
+                return;
+            }
             let text = info.to_string();
             PANICS.with_borrow_mut(|panics| panics.push(text));
             before(info);

@@ -42,9 +42,12 @@ scenarios! {
     "slow-readers" load::slow_readers: "slow and stalled readers among fast ones, which must not notice";
     "burst" load::burst: "hundreds of requests at once from several clients";
     "aborts" load::aborts: "clients that give up, at every moment of a request";
+    "event-streams" load::event_streams: "pieces that are sent one by one arrive one by one, beside large transfers";
+    "scarce-places" load::scarce_places: "few requests at once; whoever ends, gives up or fails leaves its place to others";
     "service-failures" load::service_failures: "services that hang, break off and ignore what is sent to them";
     "churn" restarts::churn: "many clients that come, ask and vanish without a word";
     "crash-mid-body" restarts::crash_mid_body: "a host that crashes during transfers and comes back";
+    "herd" restarts::herd: "many clients that lose their host at once do not dial in step";
     "rolling-restart" restarts::rolling: "a host that drains and comes back; what it has accepted is finished";
     "new-address" restarts::new_address: "a host that comes back at another address, known to the relay";
     "flapping-link" outages::flapping: "a link that goes and comes, for shorter and longer than a connection lives";

@@ -13,8 +13,11 @@ use tunnel_core::{
 use crate::{
     body::{Made, Pace, Read, Side, read},
     oracle::{Oracle, Work},
-    plan::{Plan, Verb},
+    plan::{Plan, Verb, WsVerb},
 };
+
+/// What a panic says that the plan wants.
+pub(crate) const PLANNED_PANIC: &str = "a panic by plan";
 
 /// Messages under way in the service's WebSocket.
 const WS_MESSAGES_MAX: usize = 4;
@@ -34,6 +37,7 @@ impl Service {
     async fn serve(&self, plan: Plan, body: Body, work: Work) -> Result<Response, Failure> {
         match plan.verb {
             Verb::Hang => return std::future::pending().await,
+            Verb::Panic => panic!("{PLANNED_PANIC}"),
             Verb::Echo => {
                 let echo = Kept { body, plan, oracle: self.oracle.clone(), _work: work };
                 return Ok(Response::new(StatusCode::OK, Body::stream(echo)));
@@ -46,7 +50,7 @@ impl Service {
                 pause(plan.gap).await;
             }
         }
-        let made = Made::response(plan, plan.verb == Verb::Break, self.oracle.clone(), work);
+        let made = Made::response(plan, self.oracle.clone(), work);
         Ok(Response::new(StatusCode::OK, made.into_body()))
     }
 }
@@ -106,17 +110,21 @@ impl Handler for Service {
         self.serve(plan, request.body, work).await
     }
 
-    /// Sends every message back.
+    /// Sends messages back.
     async fn ws(&self, open: WsOpen) -> Result<WsUpgrade, Failure> {
-        let id = open.uri.path().strip_prefix("/ws/").and_then(|id| id.parse().ok());
-        let Some(id) = id else {
+        let Some((id, verb)) = WsVerb::parse(open.uri.path()) else {
             self.oracle.violate(format!("the service was asked for a WebSocket at {}", open.uri));
             return Err(Failure::new(FailureKind::BadRequest, "no plan"));
         };
         let work = self.oracle.work(id);
+        let echoes = match verb {
+            WsVerb::Echo => usize::MAX,
+            WsVerb::Cut(messages) => messages as usize,
+            WsVerb::Hang => return std::future::pending().await,
+        };
         let (sender, receiver) = mpsc::channel::<WsMessage>(WS_MESSAGES_MAX);
         let sink = sender.sink_map_err(|_| Failure::new(FailureKind::ServiceFailed, "the service has gone"));
-        let stream = receiver.map(move |message| {
+        let stream = receiver.take(echoes).map(move |message| {
             let _kept = &work;
             Ok(message)
         });

@@ -13,9 +13,10 @@ use std::time::Duration;
 use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use p2p_provider::simulator::{Conditions, SimNetwork};
 use tokio::time::{interval, sleep};
-use tunnel_p2p::Ticket;
+use tunnel_core::Health;
+use tunnel_p2p::{ClientConfig, HostConfig, Ticket};
 
-pub use self::{app::SimApp, client::SimClient, gateway::SimGateway, host::SimHost, server::SimServer};
+pub use self::{app::SimApp, client::SimClient, gateway::SimGateway, host::SimHost, server::SimServer, ws::Talk};
 use crate::{Environment, oracle::Oracle};
 
 /// A simulated network, and what is needed to act in it. Clones share it.
@@ -34,7 +35,7 @@ impl Stage {
     pub(crate) fn new(network: SimNetwork, environment: Environment) -> Self {
         let oracle = Oracle::default();
         let observer = oracle.clone();
-        network.observe(move |_, node, event| observer.see(node, event));
+        network.observe(move |now, node, event| observer.see(now, node, event));
         environment.apply(&network);
         Self { network, oracle, seed: environment.seed, environment }
     }
@@ -55,7 +56,12 @@ impl Stage {
 
     /// A node with a host in front of the simulated service.
     pub async fn host(&self, name: &str) -> SimHost {
-        SimHost::start(self, self.network.node(name)).await
+        self.tuned_host(name, |_| {}).await
+    }
+
+    /// As [`host`](Self::host), with other settings.
+    pub async fn tuned_host(&self, name: &str, change: impl FnOnce(&mut HostConfig)) -> SimHost {
+        SimHost::start(self, self.network.node(name), change).await
     }
 
     /// A node with an HTTP server, which does the same.
@@ -91,7 +97,13 @@ impl Stage {
     /// A node with a client of the host of this ticket, connecting.
     #[must_use]
     pub fn client_with(&self, name: &str, ticket: Ticket) -> SimClient {
-        SimClient::start(self, self.network.node(name), ticket)
+        SimClient::start(self, self.network.node(name), ticket, 0, |_| {})
+    }
+
+    /// As [`client`](Self::client), with other settings.
+    #[must_use]
+    pub fn tuned_client(&self, name: &str, host: &SimHost, change: impl FnOnce(&mut ClientConfig)) -> SimClient {
+        SimClient::start(self, self.network.node(name), host.ticket(), 0, change)
     }
 
     /// Adds a line to the trace.
@@ -121,6 +133,12 @@ impl Stage {
         let mut resuming: FuturesUnordered<_> = clients.iter().map(|client| client.resume()).collect();
         while resuming.next().await.is_some() {}
         self.come_to_rest(clients.len()).await;
+        for client in clients {
+            let health = client.health();
+            if !matches!(health, Health::Healthy { .. }) {
+                self.oracle.violate(format!("{} is not well: {health:?}", client.node.name()));
+            }
+        }
     }
 
     /// As [`settle`](Self::settle), for apps of so many gateways in front of one server.
@@ -147,11 +165,11 @@ impl Stage {
         let usage = self.network.usage();
         // Two connections per client, each with a control stream, seen from both sides.
         let connections = 2 * clients;
-        if usage.connections > connections {
+        if usage.connections != connections {
             self.oracle.violate(format!("{} connections are open instead of {connections}", usage.connections));
         }
-        if usage.streams > 2 * connections {
-            self.oracle.violate(format!("{} halves of streams are open instead of {}", usage.streams, 2 * connections));
+        if usage.streams != 2 * connections {
+            self.oracle.violate(format!("{} streams are open instead of {}", usage.streams, 2 * connections));
         }
         if usage.unread_bytes > 0 {
             self.oracle.violate(format!("{} bytes lie unread", usage.unread_bytes));

@@ -240,16 +240,15 @@ fn plan() -> impl Strategy<Value = Plan> {
     let gap = prop_oneof![3 => Just(Duration::ZERO), 1 => millis(0..50)];
     (verb, size(), size(), piece, gap, any::<[bool; 3]>()).prop_map(
         |(verb, up, down, piece, gap, [declared, trailers, buffered])| Plan {
-            id: 0,
             verb,
             up,
-            down,
             // Bounds the number of pieces.
             piece: piece.max(up.max(down) / 2_000),
             gap,
             declared,
             trailers,
             buffered,
+            ..Plan::download(0, down)
         },
     )
 }

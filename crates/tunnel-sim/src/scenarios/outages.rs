@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::future::LocalBoxFuture;
 use p2p_provider::simulator::{Conditions, Nat};
 use tokio::time::{Instant, sleep};
+use tunnel_core::Health;
 
 use crate::{
     SimClient, Stage,
@@ -69,6 +70,10 @@ pub(super) async fn partition_during_websocket(stage: Stage) {
             sleep(Duration::from_millis(random.u64(500..2000))).await;
             let _fault = stage.network.partition(&[&host.node], &[&client.node]);
             sleep(Duration::from_secs(outage)).await;
+            let healthy = matches!(client.health(), Health::Healthy { .. });
+            if survives != healthy {
+                stage.oracle.violate(format!("{:?} in a partition of {outage} s", client.health()));
+            }
         };
         let (endings, ()) = tokio::join!(biased; futures::future::join_all(talking), partition);
         if survives != endings.iter().all(|ending| *ending == Ending::Complete) {
@@ -162,6 +167,9 @@ pub(super) async fn failing_dials(stage: Stage) {
             if ending != Ending::Undelivered || start.elapsed() > Duration::from_secs(11) {
                 let took = start.elapsed();
                 stage.oracle.violate(format!("a request that cannot be sent ended as {ending:?} after {took:?}"));
+            }
+            if matches!(client.health(), Health::Healthy { .. }) {
+                stage.oracle.violate(format!("{:?} without a connection", client.health()));
             }
             sleep(Duration::from_millis(700)).await;
         }

@@ -1,13 +1,13 @@
 //! Processes that end, with and without a word.
 
-use std::{rc::Rc, time::Duration};
+use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use futures::future::LocalBoxFuture;
 use p2p_provider::simulator::Conditions;
 use tokio::time::sleep;
 
 use crate::{
-    Stage,
+    SimClient, Stage,
     body::Pace,
     plan::{Plan, Verb},
     together,
@@ -15,7 +15,8 @@ use crate::{
 
 pub(super) async fn churn(stage: Stage) {
     stage.conditions(Conditions::new(Duration::from_millis(10)).jitter(Duration::from_millis(10)));
-    let host = Rc::new(stage.host("home").await);
+    // Fewer places than come and go, more than are here at the end.
+    let host = Rc::new(stage.tuned_host("home", |config| config.max_connections = 24).await);
     let mut acts: Vec<LocalBoxFuture<'static, ()>> = Vec::new();
     for index in 0..16_u64 {
         let (stage, host, mut random) = (stage.clone(), Rc::clone(&host), stage.random(1 + index));
@@ -53,7 +54,27 @@ pub(super) async fn churn(stage: Stage) {
     together(acts).await;
     // The host notices the last of those who have vanished.
     sleep(Duration::from_secs(20)).await;
-    stage.settle(&[&regular]).await;
+    let mut present: Vec<SimClient> = (0..10).map(|index| stage.client(&format!("late{index}"), &host)).collect();
+    present.push(regular);
+    stage.settle(&present.iter().collect::<Vec<_>>()).await;
+}
+
+pub(super) async fn herd(stage: Stage) {
+    stage.conditions(Conditions::new(Duration::from_millis(10)));
+    let host = stage.host("home").await;
+    let clients: Vec<SimClient> = (0..24).map(|index| stage.client(&format!("client{index}"), &host)).collect();
+    for client in &clients {
+        client.connected().await;
+    }
+    host.crash();
+    sleep(Duration::from_secs(40)).await;
+    let dials = stage.oracle.last_dials();
+    let moments: BTreeSet<Duration> = dials.values().copied().collect();
+    if moments.len() * 4 < dials.len() * 3 {
+        stage.oracle.violate(format!("{} clients dialled at {} moments", dials.len(), moments.len()));
+    }
+    host.restart().await;
+    stage.settle(&clients.iter().collect::<Vec<_>>()).await;
 }
 
 pub(super) async fn crash_mid_body(stage: Stage) {

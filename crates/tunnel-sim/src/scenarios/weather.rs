@@ -7,7 +7,7 @@ use p2p_provider::simulator::Conditions;
 use tokio::time::sleep;
 
 use crate::{
-    SimClient, Stage,
+    SimClient, Stage, Talk,
     body::Pace,
     oracle::Ending,
     plan::{Plan, Verb},
@@ -50,7 +50,8 @@ async fn play_everything(stage: Stage, sizes: &[u64]) {
         }
         let client = client.clone();
         acts.push(Box::pin(async move {
-            if client.web_socket(30, Duration::from_millis(50)).await != Ending::Complete {
+            let talk = Talk { pause: Duration::from_millis(50), ahead: 10, ..Talk::of(60) };
+            if client.talk(talk).await != Ending::Complete {
                 client.stage().oracle.violate("a WebSocket broke off without a fault");
             }
         }));

@@ -4,15 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use http::{Method, Request as HttpRequest};
 use p2p_provider::simulator::{SimNode, SimP2P, SimPeerConfig};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tunnel_core::{Body, Failure, Health, Request, Transport};
 use tunnel_p2p::{Client, ClientConfig, Ticket};
 
-use super::{Stage, ws};
+use super::{
+    Stage,
+    ws::{self, Talk},
+};
 use crate::{
     body::{Made, Pace, Read, Side, read},
     oracle::{Ending, RESUME_LIMIT},
-    plan::{Plan, Verb},
+    plan::Plan,
 };
 
 /// A client on a node of its own. Clones share it.
@@ -21,19 +24,31 @@ pub struct SimClient {
     /// The node.
     pub node: SimNode,
     pub(super) stage: Stage,
+    ticket: Ticket,
+    /// How often the node was started before.
+    life: u64,
     client: Arc<Client<SimP2P>>,
 }
 
 impl SimClient {
-    pub(super) fn start(stage: &Stage, node: SimNode, ticket: Ticket) -> Self {
+    pub(super) fn start(
+        stage: &Stage,
+        node: SimNode,
+        ticket: Ticket,
+        life: u64,
+        change: impl FnOnce(&mut ClientConfig),
+    ) -> Self {
         let peer = node.peer(SimPeerConfig::default()).expect("a new node has no peer");
         let mut config = ClientConfig::default();
         config.body_idle_timeout = Duration::from_secs(30);
-        config.seed = Some(stage.random(u64::from_be_bytes(std::array::from_fn(|i| node.id().0[i]))).u64(..));
+        let part = u64::from_be_bytes(std::array::from_fn(|i| node.id().0[i]));
+        config.seed = Some(stage.random(part.wrapping_add(life)).u64(..));
         if let Some(connect_timeout) = stage.environment.connect_timeout {
             config.connect_timeout = connect_timeout;
         }
-        Self { node, stage: stage.clone(), client: Arc::new(Client::start(peer, ticket, config)) }
+        change(&mut config);
+        let client = Arc::new(Client::start(peer, ticket.clone(), config));
+        Self { node, stage: stage.clone(), ticket, life, client }
     }
 
     /// Waits until it is connected.
@@ -76,6 +91,13 @@ impl SimClient {
         self.client.close();
     }
 
+    /// Starts a process on its node after a crash, with the ticket of before: a new client.
+    #[must_use]
+    pub fn restart(&self) -> Self {
+        self.node.start();
+        Self::start(&self.stage, self.node.clone(), self.ticket.clone(), self.life + 1, |_| {})
+    }
+
     /// Makes a request and reads its response. Everything that is wrong about it goes to the oracle.
     pub async fn request(&self, plan: Plan, pace: Pace) -> Ending {
         let plan = Plan { id: self.stage.oracle.begin(), ..plan };
@@ -99,11 +121,16 @@ impl SimClient {
         }
     }
 
-    /// Opens a WebSocket to an echo, sends messages, and compares what comes back.
+    /// Opens a WebSocket to an echo, sends messages, and compares what comes back, one after the other.
     pub async fn web_socket(&self, messages: u32, pause: Duration) -> Ending {
+        self.talk(Talk { pause, ..Talk::of(messages) }).await
+    }
+
+    /// Opens a WebSocket, sends messages, and compares what comes back.
+    pub async fn talk(&self, talk: Talk) -> Ending {
         let id = self.stage.oracle.begin();
         let mut leaving = Leaving { client: self, id, ended: false };
-        let ending = ws::converse(self, id, messages, pause).await;
+        let ending = ws::converse(self, id, &talk).await;
         leaving.ended = true;
         self.finish(id, ending);
         ending
@@ -129,7 +156,9 @@ impl SimClient {
         if delivered || request.id != plan.id {
             oracle.violate(format!("request {} was handed back wrongly: {request:?}", plan.id));
         }
-        if read(request.body, plan, Side::Request, Pace::Fast, oracle).await != Read::Complete {
+        // What its source breaks off is as broken here.
+        let whole = plan.is_whole_up();
+        if whole && read(request.body, plan, Side::Request, Pace::Fast, oracle).await != Read::Complete {
             oracle.violate(format!("request {} was handed back with a broken body", plan.id));
         }
     }
@@ -150,8 +179,16 @@ impl SimClient {
         let head = HttpRequest::builder().method(method).uri(plan.target()).body(());
         let (parts, ()) = head.expect("targets are plain").into_parts();
         let body = if plan.up > 0 { Made::request(*plan, oracle.clone()).into_body() } else { Body::empty() };
+        let start = Instant::now();
         let response = match self.client.send(Request::http(plan.id, parts, body)).await {
-            Ok(response) => response,
+            Ok(response) => {
+                if let Pace::Prompt(limit) = pace
+                    && start.elapsed() > limit * 2 + plan.gap
+                {
+                    oracle.violate(format!("the head of the response {} took {:?}", plan.id, start.elapsed()));
+                }
+                response
+            }
             Err(error) => {
                 self.explain(plan.id, error.failure());
                 let delivered = error.may_have_been_delivered();
@@ -162,10 +199,6 @@ impl SimClient {
             }
         };
         match read(response.body, plan, Side::Response, pace, oracle).await {
-            Read::Complete if plan.verb == Verb::Break => {
-                oracle.violate(format!("request {} ended well, but its service broke off", plan.id));
-                Ending::Complete
-            }
             Read::Complete => Ending::Complete,
             Read::Left => Ending::Aborted,
             Read::Failed(failure) => {

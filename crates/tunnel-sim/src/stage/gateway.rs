@@ -73,7 +73,7 @@ impl SimGateway {
     }
 
     fn run(&self) {
-        let client = SimClient::start(&self.stage, self.node.clone(), self.ticket.clone());
+        let client = SimClient::start(&self.stage, self.node.clone(), self.ticket.clone(), 0, |_| {});
         let config = GatewayConfig {
             profile: Profile::Plain,
             access_token: Some(ACCESS_TOKEN.to_owned()),

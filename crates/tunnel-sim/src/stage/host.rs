@@ -27,9 +27,9 @@ pub struct SimHost {
 }
 
 impl SimHost {
-    pub(super) async fn start(stage: &Stage, node: SimNode) -> Self {
+    pub(super) async fn start(stage: &Stage, node: SimNode, change: impl FnOnce(&mut HostConfig)) -> Self {
         let oracle = stage.oracle.clone();
-        Self::with(node, Box::new(move || Service::new(oracle.clone()))).await
+        Self::with(node, Box::new(move || Service::new(oracle.clone())), change).await
     }
 
     pub(super) async fn start_for(node: SimNode, server: &SimServer) -> Self {
@@ -46,12 +46,17 @@ impl SimHost {
             };
             Arc::new(LocalService::with_connector(config.clone(), connect).expect("the settings are right"))
         };
-        Self::with(node, Box::new(handler)).await
+        Self::with(node, Box::new(handler), |_| {}).await
     }
 
-    async fn with(node: SimNode, handler: Box<dyn Fn() -> Arc<dyn Handler>>) -> Self {
+    async fn with(
+        node: SimNode,
+        handler: Box<dyn Fn() -> Arc<dyn Handler>>,
+        change: impl FnOnce(&mut HostConfig),
+    ) -> Self {
         let mut config = HostConfig::new(TicketSecret::from(SecretKey::from_bytes(node.id().0)));
         config.body_idle_timeout = Duration::from_secs(30);
+        change(&mut config);
         let this = Self { node, handler, config, running: Mutex::new(None) };
         this.run().await;
         this

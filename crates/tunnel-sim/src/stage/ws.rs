@@ -4,56 +4,144 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use http::HeaderMap;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 use tunnel_core::{Failure, Transport, WsClose, WsMessage, WsOpen, WsSession, WsUpgrade};
 
 use super::SimClient;
-use crate::{oracle::Ending, plan::bytes_of};
+use crate::{
+    oracle::Ending,
+    plan::{WsVerb, bytes_of},
+};
 
 /// An answer of the echo comes within this, or the WebSocket ends.
 const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
+/// The largest payload of a ping or a pong, in bytes (RFC 6455 §5.5).
+const PING_BYTES_MAX: usize = 125;
+
+/// What is said over a WebSocket, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Talk {
+    /// What the service does.
+    pub verb: WsVerb,
+    /// How many messages the client sends, before its close.
+    pub messages: u32,
+    /// The client waits so long after each message.
+    pub pause: Duration,
+    /// At most so many messages wait for their answer.
+    pub ahead: usize,
+    /// Whether some messages are large, or all of them small.
+    pub large: bool,
+    /// The client reads nothing for so long.
+    pub deaf: Duration,
+}
+
+impl Talk {
+    /// So many messages, each after the answer to the one before it.
+    #[must_use]
+    pub const fn of(messages: u32) -> Self {
+        Self { verb: WsVerb::Echo, messages, pause: Duration::ZERO, ahead: 1, large: true, deaf: Duration::ZERO }
+    }
+}
+
 /// Sends messages and compares the echo; closes, and compares the echo of that.
-pub(super) async fn converse(client: &SimClient, id: u64, messages: u32, pause: Duration) -> Ending {
-    let target = format!("/ws/{id}").parse().expect("targets are plain");
+pub(super) async fn converse(client: &SimClient, id: u64, talk: &Talk) -> Ending {
+    let target = talk.verb.target(id).parse().expect("targets are plain");
     let open = WsOpen { id, uri: target, headers: HeaderMap::new() };
-    let mut session = match client.transport().open_ws(open).await {
+    let WsSession { mut sink, mut stream } = match client.transport().open_ws(open).await {
         Ok(WsUpgrade::Accepted { session, .. }) => session,
         Ok(WsUpgrade::Rejected(_)) | Err(_) => return Ending::Failed,
     };
-    let mut random = client.stage.random(id);
-    let largest = client.stage.environment.message_bytes_max;
-    for number in 0..messages {
-        let length = if random.u8(..) < 32 { random.usize(..=largest) } else { random.usize(..200) };
-        let bytes = bytes_of(id, true, u64::from(number) << 32, length);
-        if !echoes(client, id, &mut session, WsMessage::Binary(bytes)).await {
-            return Ending::Failed;
+    let messages = Messages { client, id, talk };
+    let places = Semaphore::new(talk.ahead);
+    let sending = async {
+        for number in 0..=talk.messages {
+            match places.acquire().await {
+                Ok(place) => place.forget(),
+                Err(_) => return,
+            }
+            // If it fails, reading does, too, and says so.
+            if sink.send(messages.message(number)).await.is_err() {
+                return;
+            }
+            sleep(talk.pause).await;
         }
-        sleep(pause).await;
+    };
+    let reading = async {
+        sleep(talk.deaf).await;
+        for number in 0..=talk.messages {
+            let Ok(answer) = timeout(ANSWER_LIMIT, stream.next()).await else {
+                let what = format!("WebSocket {id}: neither answer nor end within {ANSWER_LIMIT:?}");
+                client.stage.oracle.violate(what);
+                return Ending::Failed;
+            };
+            if !messages.check(number, answer) {
+                return Ending::Failed;
+            }
+            places.add_permits(1);
+        }
+        if let Some(more) = stream.next().await {
+            client.stage.oracle.violate(format!("the WebSocket {id} went on after its close: {more:?}"));
+        }
+        Ending::Complete
+    };
+    let sending = async {
+        sending.await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        ending = reading => ending,
+        never = sending => never,
     }
-    let close = WsMessage::Close(Some(WsClose { code: 4000, reason: "done".to_owned() }));
-    if !echoes(client, id, &mut session, close).await {
-        return Ending::Failed;
-    }
-    if let Some(more) = session.stream.next().await {
-        client.stage.oracle.violate(format!("the WebSocket {id} went on after its close: {more:?}"));
-    }
-    Ending::Complete
 }
 
-/// Whether the message came back as it was. An error is no violation; anything else is.
-async fn echoes(client: &SimClient, id: u64, session: &mut WsSession, message: WsMessage) -> bool {
-    let answer = timeout(ANSWER_LIMIT, async {
-        session.sink.send(message.clone()).await?;
-        Ok::<_, Failure>(session.stream.next().await)
-    });
-    let violation = match answer.await {
-        Ok(Ok(Some(Ok(answer)))) if answer == message => return true,
-        Ok(Err(_) | Ok(Some(Err(_)))) => return false,
-        Ok(Ok(Some(Ok(answer)))) => format!("an echo of {} bytes came for {}", answer.len(), message.len()),
-        Ok(Ok(None)) => "it ended without a close and without an error".to_owned(),
-        Err(_) => format!("neither an answer nor an end came within {ANSWER_LIMIT:?}"),
-    };
-    client.stage.oracle.violate(format!("WebSocket {id}: {violation}"));
-    false
+/// The messages of one conversation.
+struct Messages<'a> {
+    client: &'a SimClient,
+    id: u64,
+    talk: &'a Talk,
+}
+
+impl Messages<'_> {
+    /// The message of this number; the last one is the close.
+    fn message(&self, number: u32) -> WsMessage {
+        let Self { client, id, talk } = self;
+        if number == talk.messages {
+            return WsMessage::Close(Some(WsClose { code: 4000, reason: "done".to_owned() }));
+        }
+        let mut random = client.stage.random(id << 32 | u64::from(number));
+        let largest = client.stage.environment.message_bytes_max;
+        let length = if talk.large && random.u8(..) < 32 { random.usize(..=largest) } else { random.usize(..200) };
+        let bytes = |length| bytes_of(*id, true, u64::from(number) << 32, length);
+        match random.u8(..8) {
+            0 => WsMessage::Ping(bytes(length.min(PING_BYTES_MAX))),
+            1 => WsMessage::Pong(bytes(length.min(PING_BYTES_MAX))),
+            2 | 3 => WsMessage::Text(format!("{id}/{number}/").repeat(length / 8).into()),
+            _ => WsMessage::Binary(bytes(length)),
+        }
+    }
+
+    /// Whether this is the answer to the message of this number.
+    fn check(&self, number: u32, answer: Option<Result<WsMessage, Failure>>) -> bool {
+        let oracle = &self.client.stage.oracle;
+        let id = self.id;
+        let cut = matches!(self.talk.verb, WsVerb::Cut(messages) if number >= messages);
+        match answer {
+            Some(Ok(answer)) if cut => {
+                oracle.violate(format!("WebSocket {id}: the service broke off, but there is a message: {answer:?}"));
+            }
+            Some(Ok(answer)) if answer == self.message(number) => return true,
+            Some(Ok(answer)) => {
+                let (sent, got) = (self.message(number).len(), answer.len());
+                oracle.violate(format!("WebSocket {id}: an echo of {got} bytes came for {sent}"));
+            }
+            Some(Err(_)) => {}
+            None => oracle.violate(format!("WebSocket {id} ended with neither a close nor an error")),
+        }
+        false
+    }
 }
