@@ -57,7 +57,7 @@ fn what_does_not_hold_is_told_with_the_command_that_repeats_it() {
     let output = output.expect("the binary runs");
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).expect("tables are text");
-    let replay = "replay: SIMULATOR_CONNECTION_TIMEOUT_SECS=1 SIMULATOR_DEFAULT_PACKET_LOSS=1 tunnel-p2p simulate \
+    let replay = "replay: SIMULATOR_CONNECTION_TIMEOUT_SECS=1 SIMULATOR_DISCOVERY_DELAY_MS=2000 tunnel-p2p simulate \
                   --scenario calm --seed 9";
     assert!(text.contains("✗ calm with seed 9") && text.contains(replay), "{text}");
 }
