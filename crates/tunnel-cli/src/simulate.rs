@@ -51,7 +51,7 @@ pub(crate) fn run(options: &SimulateOptions, output: Output) -> Result<Outcome, 
     }
     match results.violations() {
         0 => Ok(Outcome::Done),
-        _ => Err(CliError::failed("something that must hold did not").next("repeat the run with the command above")),
+        _ => Err(CliError::failed("something that must hold did not").next("repeat a run with its `replay` command")),
     }
 }
 

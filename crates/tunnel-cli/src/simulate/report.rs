@@ -11,14 +11,14 @@ use tunnel_sim::{Report, Scenario, oracle::Tally};
 
 use crate::output::Output;
 
-/// Violations that are printed; there may be thousands, all with the same cause.
-const PRINTED_MAX: usize = 20;
+/// Runs whose violations are told; there may be thousands, all with the same cause.
+const TOLD_MAX: usize = 20;
 
 /// Collects the reports.
 pub(super) struct Results {
     output: Output,
     lines: Vec<Line>,
-    failed: Vec<String>,
+    told: usize,
     runs: usize,
     violations: usize,
     trace: Option<String>,
@@ -58,7 +58,7 @@ impl Results {
             only_hash: String::new(),
         };
         let lines = scenarios.iter().map(line).collect();
-        Self { output, lines, failed: Vec::new(), runs: 0, violations: 0, trace: None, progress }
+        Self { output, lines, told: 0, runs: 0, violations: 0, trace: None, progress }
     }
 
     /// Keeps a report. Scripts get it at once.
@@ -80,12 +80,11 @@ impl Results {
             },
             "violations": report.violations,
         }));
-        if !report.violations.is_empty() && self.failed.len() < PRINTED_MAX {
-            let failed = explain(&report);
+        if !report.violations.is_empty() && self.told < TOLD_MAX {
+            self.told += 1;
             // At once, and not only at the end: it may be hours away.
-            self.progress.suspend(|| self.output.note(&failed));
+            self.progress.suspend(|| self.output.text(explain(&report)));
             self.progress.set_message(format!("{} violations", self.violations));
-            self.failed.push(failed);
         }
         if let Some(line) = self.lines.iter_mut().find(|line| line.scenario == report.scenario) {
             line.add(&report);
@@ -107,9 +106,6 @@ impl Results {
     pub(super) fn print(&self) {
         self.progress.finish_and_clear();
         self.output.text(self.table().to_string());
-        for failed in &self.failed {
-            self.output.text(failed);
-        }
         self.output.json(&json!({ "event": "done", "runs": self.runs, "violations": self.violations }));
         self.output.text(match (self.runs, self.violations) {
             (1, 0) => "Everything held.".to_owned(),

@@ -51,9 +51,9 @@ fn a_trace_is_written_for_one_run_only() {
 fn what_does_not_hold_is_told_with_the_command_that_repeats_it() {
     let home = home();
     let mut command = command(home.path(), &["simulate", "--scenario", "calm", "--seed", "9"]);
-    // Nobody is heard at all.
-    let output =
-        command.env("SIMULATOR_DEFAULT_PACKET_LOSS", "1").env("SIMULATOR_CONNECTION_TIMEOUT_SECS", "1").output();
+    // Nobody is found in time.
+    command.env("SIMULATOR_DISCOVERY_DELAY_MS", "2000").env("SIMULATOR_CONNECTION_TIMEOUT_SECS", "1");
+    let output = command.output();
     let output = output.expect("the binary runs");
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).expect("tables are text");
