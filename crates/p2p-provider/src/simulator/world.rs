@@ -13,6 +13,7 @@ mod tcp;
 use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
+    task::Waker,
     time::Duration,
 };
 
@@ -94,6 +95,13 @@ enum Effect {
     Judge(Judge),
     /// The links between the two sides have these conditions.
     Conditions(Vec<PeerId>, Vec<PeerId>, Conditions),
+}
+
+/// Keeps a waker, once for each task: somebody who looks again and again still waits only once.
+fn remember(wakers: &mut Vec<Waker>, waker: &Waker) {
+    if !wakers.iter().any(|known| known.will_wake(waker)) {
+        wakers.push(waker.clone());
+    }
 }
 
 impl World {

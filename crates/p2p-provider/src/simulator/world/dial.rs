@@ -7,6 +7,7 @@ use super::{
     connection::{Connection, Status},
     node::{Listening, PeerKey},
     packet::{Frame, Refusal},
+    remember,
 };
 use crate::{CloseReason, Direction, P2PError, PathKind, PeerAddr};
 
@@ -91,7 +92,7 @@ impl World {
             return Poll::Ready(DialStatus::Abandoned);
         };
         if matches!(connection.dial, DialStatus::UnderWay) {
-            connection.dial_wakers.push(waker.clone());
+            remember(&mut connection.dial_wakers, waker);
             return Poll::Pending;
         }
         Poll::Ready(connection.dial.clone())
@@ -206,7 +207,7 @@ impl World {
                 return Poll::Ready(Some((side, id)));
             }
             let Some(number) = listening.incoming.pop_front() else {
-                listening.wakers.push(waker.clone());
+                remember(&mut listening.wakers, waker);
                 return Poll::Pending;
             };
             let Some(connection) = self.connections.get(&number) else { continue };

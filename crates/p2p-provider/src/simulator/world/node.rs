@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, task::Waker};
 use bytes::Bytes;
 
 use super::{
-    BTreeMap, Duration, Envelope, Event, Packet, SideId, SocketAddr, VecDeque, Verdict, World, packet::Frame,
+    BTreeMap, Duration, Envelope, Event, Packet, SideId, SocketAddr, VecDeque, Verdict, World, packet::Frame, remember,
     tcp::TcpListening,
 };
 use crate::{
@@ -400,7 +400,7 @@ impl World {
         let socket = self.nodes[node].sockets.get_mut(&port).ok_or(())?;
         let datagram = socket.queue.pop_front();
         if datagram.is_none() {
-            socket.wakers.push(waker.clone());
+            remember(&mut socket.wakers, waker);
         }
         Ok(datagram)
     }

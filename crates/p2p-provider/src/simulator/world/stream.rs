@@ -11,6 +11,7 @@ use super::{
     BTreeMap, Event, SideId, Timer, VecDeque, World,
     connection::{Connection, Streams},
     packet::Frame,
+    remember,
 };
 use crate::{CloseReason, ConnectionLimits, ReadError, WriteError, simulator::network::SimUsage};
 
@@ -181,7 +182,7 @@ impl World {
         let streams = &mut side.streams;
         let opening = &mut streams.by_direction[direction.index()];
         if opening.opened >= opening.allowed {
-            opening.open_wakers.push(waker.clone());
+            remember(&mut opening.open_wakers, waker);
             return Poll::Pending;
         }
         let stream = number(opening.opened, direction, id.index);
@@ -209,7 +210,7 @@ impl World {
         if let Some(reason) = side.closed_reason() {
             return Poll::Ready(Err(reason));
         }
-        side.streams.by_direction[direction.index()].accept_wakers.push(waker.clone());
+        remember(&mut side.streams.by_direction[direction.index()].accept_wakers, waker);
         Poll::Pending
     }
 
@@ -287,7 +288,7 @@ impl World {
         let Some(sending) = streams.sending.get_mut(&stream) else { return Poll::Pending };
         let room = (sending.max - sending.written).min(streams.send_max.saturating_sub(streams.sent)).min(BATCH_BYTES);
         if room == 0 {
-            sending.write_wakers.push(waker.clone());
+            remember(&mut sending.write_wakers, waker);
             return Poll::Pending;
         }
         let mut room = usize::try_from(room).unwrap_or(usize::MAX);
@@ -404,7 +405,7 @@ impl World {
         if sending.is_done() || closed {
             return Poll::Ready(None);
         }
-        sending.stopped_wakers.push(waker.clone());
+        remember(&mut sending.stopped_wakers, waker);
         Poll::Pending
     }
 

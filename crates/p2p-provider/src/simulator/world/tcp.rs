@@ -9,6 +9,7 @@ use super::{
     SideId, SocketAddr, VecDeque, World,
     connection::{Connection, Status},
     packet::{Frame, Refusal},
+    remember,
 };
 use crate::{
     PathKind,
@@ -78,7 +79,7 @@ impl World {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::NetworkDown, "the node has crashed")));
         };
         let Some(connection) = listening.ready.pop_front() else {
-            listening.wakers.push(waker.clone());
+            remember(&mut listening.wakers, waker);
             return Poll::Pending;
         };
         let side = SideId { connection, index: 1 };
