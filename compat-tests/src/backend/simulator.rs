@@ -23,10 +23,13 @@ use super::{
 /// No case takes longer, in virtual time, unless it hangs.
 const CASE_TIMEOUT: Duration = Duration::from_hours(24);
 
+/// A case runs with so many seeds, from the first one on.
+const SEEDS: u64 = 5;
+
 /// Peers in a simulated network.
 ///
-/// A case runs twice, and the second run must leave the same trace as the first. Seed and conditions come from the
-/// [`Environment`].
+/// A case runs with five seeds, twice with each, and the second run must leave the same trace as the first. The first
+/// seed and the conditions come from the [`Environment`].
 #[derive(Clone)]
 pub struct SimBackend {
     network: SimNetwork,
@@ -45,14 +48,10 @@ impl Backend for SimBackend {
         F: Fn(Self) -> Fut,
         Fut: Future<Output = ()>,
     {
-        let environment = Environment::read().unwrap_or_else(|error| panic!("{error}"));
-        let first = trace(name, &environment, &case);
-        let second = trace(name, &environment, &case);
-        if first != second {
-            let texts = (first.text.unwrap_or_default(), second.text.unwrap_or_default());
-            let mut lines = texts.0.lines().zip(texts.1.lines()).enumerate();
-            let difference = lines.find(|(_, (one, other))| one != other);
-            panic!("{name}: two runs with the same seed differ, first in {difference:?}");
+        let mut environment = Environment::read().unwrap_or_else(|error| panic!("{error}"));
+        for _ in 0..SEEDS {
+            run_twice(name, &environment, &case);
+            environment.seed = environment.seed.wrapping_add(1);
         }
     }
 
@@ -66,6 +65,22 @@ impl Backend for SimBackend {
 
     async fn client(&self, host: &P2pHost<Self>, settings: ClientSettings) -> P2pClient<Self> {
         P2pClient::start(self, host, settings).await
+    }
+}
+
+/// Runs a case twice and compares the traces.
+fn run_twice<F, Fut>(name: &str, environment: &Environment, case: &F)
+where
+    F: Fn(SimBackend) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let first = trace(name, environment, case);
+    let second = trace(name, environment, case);
+    if first != second {
+        let texts = (first.text.unwrap_or_default(), second.text.unwrap_or_default());
+        let mut lines = texts.0.lines().zip(texts.1.lines()).enumerate();
+        let difference = lines.find(|(_, (one, other))| one != other);
+        panic!("{name}: two runs with seed {} differ, first in {difference:?}", environment.seed);
     }
 }
 

@@ -116,11 +116,16 @@ pub(super) async fn write(stream: &mut impl SendStream, bytes: &'static [u8]) {
     soon(stream.write_chunks(&mut [Bytes::from_static(bytes)])).await.expect("the stream is open");
 }
 
-/// Reads a piece that is so small that it comes whole.
+/// Reads exactly this, in however many pieces it comes.
 pub(super) async fn read_one(stream: &mut impl RecvStream, expected: &'static [u8]) {
-    let mut first = [Bytes::new()];
-    assert_eq!(soon(stream.read_chunks(&mut first)).await, Ok(Some(1)));
-    assert_eq!(first[0], expected);
+    let mut read = Vec::new();
+    // The pieces say nothing about how the peer wrote them.
+    while read.len() < expected.len() {
+        let mut piece = [Bytes::new()];
+        soon(stream.read_chunks(&mut piece)).await.expect("the stream is open").expect("the stream goes on");
+        read.extend_from_slice(&piece[0]);
+    }
+    assert_eq!(read, expected);
 }
 
 /// Everything up to the end of the stream.
