@@ -70,7 +70,7 @@ pub fn handshake(target: &str) -> WsOpen {
 /// The WebSocket, which must be open.
 pub fn accepted(upgrade: Result<WsUpgrade, Failure>) -> (HeaderMap, WsSession) {
     match upgrade.expect("an answer to the handshake") {
-        WsUpgrade::Accepted { headers, session } => (headers, session),
+        WsUpgrade::Accepted { headers, session, .. } => (headers, session),
         WsUpgrade::Rejected(response) => panic!("rejected with {}", response.status),
     }
 }

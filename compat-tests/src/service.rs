@@ -110,7 +110,7 @@ pub fn ws_by_hand() -> (WsUpgrade, mpsc::Receiver<WsMessage>, mpsc::Sender<WsMes
 
 /// 101 without headers.
 pub fn accept(session: WsSession) -> WsUpgrade {
-    WsUpgrade::Accepted { headers: HeaderMap::new(), session }
+    WsUpgrade::Accepted { headers: HeaderMap::new(), session, via: None }
 }
 
 /// Something for the only call of a function that could be called more often.

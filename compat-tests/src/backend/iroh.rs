@@ -61,7 +61,7 @@ struct Peer {
 
 impl Backend for IrohBackend {
     const NAME: &'static str = "iroh";
-    const VIA: Via = Via { transport: TransportKind::P2p, path: PathKind::Direct };
+    const VIA: Via = Via { transport: TransportKind::P2p, path: PathKind::Direct, reason: None };
 
     type Host = P2pHost<Self>;
     type Client = P2pClient<Self>;

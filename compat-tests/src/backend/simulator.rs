@@ -38,7 +38,7 @@ pub struct SimBackend {
 
 impl Backend for SimBackend {
     const NAME: &'static str = "simulator";
-    const VIA: Via = Via { transport: TransportKind::P2p, path: PathKind::Direct };
+    const VIA: Via = Via { transport: TransportKind::P2p, path: PathKind::Direct, reason: None };
 
     type Host = P2pHost<Self>;
     type Client = P2pClient<Self>;

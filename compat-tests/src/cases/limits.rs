@@ -133,9 +133,9 @@ pub async fn ended_websockets_give_their_places_back<B: Backend>(backend: B) {
     let service = Service::ws(move |_| {
         let kept = Arc::clone(&count);
         async move {
-            let WsUpgrade::Accepted { headers, mut session } = ws_echo() else { panic!("it accepts") };
+            let WsUpgrade::Accepted { headers, mut session, .. } = ws_echo() else { panic!("it accepts") };
             session.stream = Box::pin(session.stream.inspect(move |_| drop(Arc::clone(&kept))));
-            Ok(WsUpgrade::Accepted { headers, session })
+            Ok(WsUpgrade::Accepted { headers, session, via: None })
         }
     });
     let host = HostSettings { max_websockets: 2, ..HostSettings::default() };

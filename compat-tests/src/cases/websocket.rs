@@ -111,14 +111,14 @@ pub async fn the_service_speaks_when_it_wants<B: Backend>(backend: B) {
 /// Target, headers and subprotocols arrive, and so do the headers of the answer.
 pub async fn the_handshake_arrives_exactly<B: Backend>(backend: B) {
     let service = Service::ws(|open| async move {
-        let WsUpgrade::Accepted { mut headers, session } = ws_echo() else { panic!("it accepts") };
+        let WsUpgrade::Accepted { mut headers, session, .. } = ws_echo() else { panic!("it accepts") };
         headers.insert("x-target", HeaderValue::try_from(open.uri.to_string()).unwrap());
         for value in open.headers.get_all("sec-websocket-protocol") {
             headers.append("x-offered", value.clone());
         }
         headers.insert("x-cookie", open.headers["cookie"].clone());
         headers.insert("sec-websocket-protocol", HeaderValue::from_static("moosic.v1"));
-        Ok(WsUpgrade::Accepted { headers, session })
+        Ok(WsUpgrade::Accepted { headers, session, via: None })
     });
     let pair = Pair::start(&backend, service).await;
     let mut headers = HeaderMap::new();

@@ -12,7 +12,7 @@ mod loss;
 mod to_http;
 mod to_tunnel;
 
-pub use loss::LegacyLoss;
+pub use loss::{LegacyLoss, LossClass, LossPolicy};
 pub use to_http::to_http;
 pub use to_tunnel::{PAYLOAD_BYTES_MAX, to_tunnel};
 

@@ -72,11 +72,13 @@ pub enum FailureKind {
     ServiceFailed = 14,
     /// Local: the request itself is not acceptable.
     BadRequest = 15,
+    /// The transport has no form for this request without altering it. Nothing was delivered.
+    Unsupported = 16,
 }
 
 impl FailureKind {
     /// Every kind, in the order of the wire numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Aborted,
         Self::Timeout,
         Self::Refused,
@@ -92,6 +94,7 @@ impl FailureKind {
         Self::ServiceTimeout,
         Self::ServiceFailed,
         Self::BadRequest,
+        Self::Unsupported,
     ];
 
     /// The number on the wire.
@@ -125,6 +128,7 @@ impl FailureKind {
             Self::ServiceTimeout => "service-timeout",
             Self::ServiceFailed => "service-failed",
             Self::BadRequest => "bad-request",
+            Self::Unsupported => "unsupported",
         }
     }
 
@@ -143,7 +147,8 @@ impl FailureKind {
             | Self::Unreachable
             | Self::ConnectionLost
             | Self::ServiceUnreachable
-            | Self::ServiceFailed => StatusCode::BAD_GATEWAY,
+            | Self::ServiceFailed
+            | Self::Unsupported => StatusCode::BAD_GATEWAY,
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Via {
     pub transport: TransportKind,
     /// The network path inside the transport, as it was when the head arrived.
     pub path: PathKind,
+    /// Why this transport, in one word, if somebody had a choice; as in the `x-tunnel-reason` response header.
+    pub reason: Option<&'static str>,
 }
 
 /// The transports that there are.
@@ -40,6 +42,8 @@ pub struct Via {
 pub enum TransportKind {
     /// Peer to peer.
     P2p,
+    /// Through a tunnel server.
+    Legacy,
 }
 
 impl TransportKind {
@@ -48,6 +52,7 @@ impl TransportKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::P2p => "p2p",
+            Self::Legacy => "legacy",
         }
     }
 }

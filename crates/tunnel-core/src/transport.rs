@@ -19,6 +19,26 @@ pub trait Transport: Send + Sync + 'static {
 
     /// What the transport knows about its host right now. Cheap; never waits.
     fn health(&self) -> Health;
+
+    /// Whether the transport can carry this request unaltered, or with no more loss than its operator allows. Pure and
+    /// cheap; a refusal says what would be lost. A transport that refuses here refuses in [`send`](Self::send) too.
+    fn can_carry(&self, _request: &Request) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// As [`can_carry`](Self::can_carry), for a WebSocket.
+    fn can_carry_ws(&self, _open: &WsOpen) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// The longest request body it carries, in bytes, if it carries only bodies that are in memory; `None` if it streams.
+    fn body_bytes_max(&self) -> Option<usize> {
+        None
+    }
+
+    /// Finds out whether the way to the host works now, end to end, without a request to the service. Returns within the
+    /// transport's configured times. Cancel safe.
+    async fn probe(&self) -> Result<(), Failure>;
 }
 
 /// The host side: answers requests.
@@ -47,13 +67,15 @@ pub enum Health {
     Down(Failure),
 }
 
-/// The network path of a peer-to-peer connection.
+/// The network path of a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PathKind {
     /// Packets go straight to the peer.
     Direct,
     /// Packets go through a relay, still encrypted end to end.
     Relayed,
+    /// Requests go through a tunnel server, which can read them.
+    Server,
     /// Not known at this moment, while paths change.
     Unknown,
 }
@@ -65,6 +87,7 @@ impl PathKind {
         match self {
             Self::Direct => "direct",
             Self::Relayed => "relayed",
+            Self::Server => "server",
             Self::Unknown => "unknown",
         }
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{Sink, Stream};
 use http::{HeaderMap, Uri};
 
-use crate::{Failure, Response};
+use crate::{Failure, Response, Via};
 
 /// The opening handshake of a WebSocket, without its hop-by-hop headers.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub enum WsUpgrade {
         headers: HeaderMap,
         /// The messages in both directions.
         session: WsSession,
+        /// How the WebSocket travels. `None` as long as it is on the host.
+        via: Option<Via>,
     },
     /// Any other status: the service answered with plain HTTP.
     Rejected(Response),

@@ -112,6 +112,10 @@ impl<P: P2PProvider> Transport for Client<P> {
         exchange::open_ws(&link, &self.shared.config, open).await
     }
 
+    async fn probe(&self) -> Result<(), Failure> {
+        self.connected().await
+    }
+
     fn health(&self) -> Health {
         self.shared.state.look(|state| match state {
             LinkState::Up(link) if link.is_open() => match link.client_id() {

@@ -129,6 +129,6 @@ impl Handler for Service {
             Ok(message)
         });
         let session = WsSession { sink: Box::pin(sink), stream: Box::pin(stream) };
-        Ok(WsUpgrade::Accepted { headers: HeaderMap::new(), session })
+        Ok(WsUpgrade::Accepted { headers: HeaderMap::new(), session, via: None })
     }
 }

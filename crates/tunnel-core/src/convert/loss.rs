@@ -1,6 +1,13 @@
 //! What the form of the tunnel cannot say.
 
-use http::{HeaderName, Method};
+use std::{fmt, str::FromStr};
+
+use http::{
+    HeaderName, Method,
+    header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE},
+};
+
+use crate::{Failure, FailureKind};
 
 /// One thing of an HTTP request that its form as a `TunnelHttpRequest` loses, or alters.
 ///
@@ -47,4 +54,147 @@ pub enum LegacyLoss {
     /// The body is a stream, whose content is not known here; it is dropped.
     #[error("the tunnel carries no streamed body")]
     BodyStreamed,
+}
+
+impl LegacyLoss {
+    /// What kind of loss this is for a request with this method; `None` for one that nobody may allow, because the service
+    /// would be asked for something else.
+    #[must_use]
+    pub fn class(&self, method: &Method) -> Option<LossClass> {
+        match self {
+            Self::Header(name) | Self::RepeatedHeader(name) => {
+                Some(if is_precondition(name, method) { LossClass::Preconditions } else { LossClass::Headers })
+            }
+            Self::RepeatedQueryKey(_) | Self::PlusInQuery(_) | Self::QueryNotUtf8(_) => Some(LossClass::Query),
+            Self::BodyInexact => Some(LossClass::Numbers),
+            Self::Method(_)
+            | Self::Target
+            | Self::BodyNotJson
+            | Self::BodyNull
+            | Self::BodyTooLong { .. }
+            | Self::BodyStreamed => None,
+        }
+    }
+}
+
+/// Whether the service, had it seen the field, might have done nothing, or sent another part (RFC 9110 §13.1). Without
+/// `if-none-match` or `if-modified-since` a GET or HEAD only gets more than it needs.
+fn is_precondition(name: &HeaderName, method: &Method) -> bool {
+    let changes = !matches!(*method, Method::GET | Method::HEAD);
+    [IF_MATCH, IF_UNMODIFIED_SINCE, IF_RANGE].contains(name)
+        || (changes && [IF_NONE_MATCH, IF_MODIFIED_SINCE].contains(name))
+}
+
+/// Kinds of loss that an operator can allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LossClass {
+    /// Header fields that only ask for less, or say who asks: every request through the tunnel loses some.
+    Headers,
+    /// Fields that make a request conditional: without them a changed file may be overwritten, or spliced.
+    Preconditions,
+    /// Repeated keys, `+` and bytes that are not UTF-8 in the query.
+    Query,
+    /// Numbers of a JSON body that parsing rounds, and its repeated keys.
+    Numbers,
+}
+
+impl LossClass {
+    /// Every class.
+    pub const ALL: [Self; 4] = [Self::Headers, Self::Preconditions, Self::Query, Self::Numbers];
+
+    /// The name, as in configurations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Headers => "headers",
+            Self::Preconditions => "preconditions",
+            Self::Query => "query",
+            Self::Numbers => "numbers",
+        }
+    }
+}
+
+impl fmt::Display for LossClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for LossClass {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        Self::ALL.into_iter().find(|class| class.name() == text).ok_or_else(|| {
+            Failure::new(
+                FailureKind::BadRequest,
+                format!("{text:?} is no class of loss: known are headers, preconditions, query, numbers"),
+            )
+        })
+    }
+}
+
+/// What may be lost without anybody being told. Default: [`LossClass::Headers`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LossPolicy {
+    allowed: Vec<LossClass>,
+}
+
+impl Default for LossPolicy {
+    fn default() -> Self {
+        Self { allowed: vec![LossClass::Headers] }
+    }
+}
+
+impl LossPolicy {
+    /// Only these.
+    #[must_use]
+    pub fn allowing(allowed: impl IntoIterator<Item = LossClass>) -> Self {
+        Self { allowed: allowed.into_iter().collect() }
+    }
+
+    /// Whether a request with this method and these losses may go. The refusal names the first loss that may not be:
+    /// [`FailureKind::TooLarge`] for a body, [`FailureKind::Unsupported`] for all else.
+    pub fn check(&self, method: &Method, losses: &[LegacyLoss]) -> Result<(), Failure> {
+        let forbidden = |loss: &&LegacyLoss| loss.class(method).is_none_or(|class| !self.allowed.contains(&class));
+        match losses.iter().find(forbidden) {
+            None => Ok(()),
+            Some(loss @ LegacyLoss::BodyTooLong { .. }) => Err(Failure::new(FailureKind::TooLarge, loss.to_string())),
+            Some(loss) => Err(Failure::new(FailureKind::Unsupported, loss.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_may_be_lost_but_not_what_makes_a_request_conditional() {
+        let policy = LossPolicy::default();
+        let may = |method: Method, name: HeaderName| policy.check(&method, &[LegacyLoss::Header(name)]).is_ok();
+        assert!(may(Method::GET, http::header::USER_AGENT));
+        assert!(may(Method::GET, IF_NONE_MATCH));
+        assert!(!may(Method::PUT, IF_NONE_MATCH));
+        assert!(!may(Method::GET, IF_RANGE));
+        assert!(!may(Method::DELETE, IF_MATCH));
+    }
+
+    #[test]
+    fn a_body_is_never_lost_silently() {
+        let policy = LossPolicy::allowing(LossClass::ALL);
+        for loss in [LegacyLoss::BodyNotJson, LegacyLoss::BodyNull, LegacyLoss::BodyStreamed] {
+            assert_eq!(policy.check(&Method::POST, &[loss]).unwrap_err().kind(), FailureKind::Unsupported);
+        }
+        let long = policy.check(&Method::POST, &[LegacyLoss::BodyTooLong { bytes: 1 }]);
+        assert_eq!(long.unwrap_err().kind(), FailureKind::TooLarge);
+        assert!(policy.check(&Method::POST, &[LegacyLoss::BodyInexact]).is_ok());
+    }
+
+    #[test]
+    fn classes_are_read_by_their_names() {
+        for class in LossClass::ALL {
+            assert_eq!(class.name().parse(), Ok(class));
+        }
+        assert!("body".parse::<LossClass>().is_err());
+    }
 }

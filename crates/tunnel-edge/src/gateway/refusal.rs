@@ -40,6 +40,7 @@ const fn advice(kind: FailureKind) -> &'static str {
         FailureKind::ServiceUnreachable => "Start the service on the host, or correct the address of it there.",
         FailureKind::ServiceFailed => "Look into the log of the service on the host.",
         FailureKind::Protocol => "Run the same version of tunnel-p2p on both sides.",
+        FailureKind::Unsupported => "Ask again when the peer-to-peer way is up, or allow the loss on the gateway.",
         FailureKind::Internal => "Look into the log of the gateway.",
         _ => "Try again; if the request changes something, look first whether it was carried out.",
     }

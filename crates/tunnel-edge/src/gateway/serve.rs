@@ -105,6 +105,9 @@ fn finish(shared: &Shared, origin: Option<&HeaderValue>, response: Response) -> 
     {
         headers.insert(X_TUNNEL_TRANSPORT, HeaderValue::from_static(via.transport.name()));
         headers.insert(X_TUNNEL_PATH, HeaderValue::from_static(via.path.name()));
+        if let Some(reason) = via.reason {
+            headers.insert(refusal::X_TUNNEL_REASON, HeaderValue::from_static(reason));
+        }
     }
     if config.profile == Profile::Moosicbox {
         cors::expose(&mut headers, origin, &shared.access);

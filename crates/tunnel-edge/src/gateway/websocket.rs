@@ -60,14 +60,14 @@ pub(super) async fn open(
         parts.headers.remove(name);
     }
     let open = WsOpen { id, uri: parts.uri, headers: parts.headers };
-    let (headers, session) = match shared.transport.open_ws(open).await {
-        Ok(WsUpgrade::Accepted { headers, session }) => (headers, session),
+    let (headers, session, via) = match shared.transport.open_ws(open).await {
+        Ok(WsUpgrade::Accepted { headers, session, via }) => (headers, session, via),
         Ok(WsUpgrade::Rejected(response)) => return Ok(response),
         Err(failure) => return Err(Box::new(refusal::failure(&failure, shared.config.tunnel_headers))),
     };
     connection.switch(Switched { app, session });
 
-    let mut response = Response { headers, ..Response::new(StatusCode::SWITCHING_PROTOCOLS, Body::empty()) };
+    let mut response = Response { headers, via, ..Response::new(StatusCode::SWITCHING_PROTOCOLS, Body::empty()) };
     fields::strip_hop_by_hop(&mut response.headers);
     response.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     response.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));

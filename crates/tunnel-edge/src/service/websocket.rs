@@ -61,7 +61,8 @@ pub(super) async fn open(service: &LocalService, open: WsOpen) -> Result<WsUpgra
     };
     let socket = WsSocket::new(TokioIo::new(upgraded), Role::Client, limits, peer).await;
     let (sink, stream) = socket.split();
-    Ok(WsUpgrade::Accepted { headers, session: WsSession { sink: Box::pin(sink), stream: Box::pin(stream) } })
+    let session = WsSession { sink: Box::pin(sink), stream: Box::pin(stream) };
+    Ok(WsUpgrade::Accepted { headers, session, via: None })
 }
 
 /// The fields of a client's handshake (RFC 6455 §4.1). No extensions: each hop would have to speak them.

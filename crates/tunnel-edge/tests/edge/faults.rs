@@ -171,6 +171,10 @@ impl Transport for Failing {
     fn health(&self) -> Health {
         healthy(None)
     }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 fn plain() -> GatewayConfig {

@@ -32,7 +32,7 @@ pub(crate) fn healthy(client_id: Option<&str>) -> Health {
 impl<H: Handler> Transport for Loopback<H> {
     async fn send(&self, request: Request) -> Result<Response, SendError> {
         let mut response = self.handler.http(request).await.map_err(SendError::unknown)?;
-        response.via = Some(Via { transport: TransportKind::P2p, path: PathKind::Direct });
+        response.via = Some(Via { transport: TransportKind::P2p, path: PathKind::Direct, reason: None });
         Ok(response)
     }
 
@@ -42,6 +42,10 @@ impl<H: Handler> Transport for Loopback<H> {
 
     fn health(&self) -> Health {
         self.health.clone()
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        Ok(())
     }
 }
 

@@ -118,7 +118,7 @@ pub(super) async fn open_ws<C: P2PConnection>(
     let guard = Box::new((permit, in_flight));
     if status == StatusCode::SWITCHING_PROTOCOLS {
         let session = websocket::session(&link.session, send, reader, guard);
-        return Ok(WsUpgrade::Accepted { headers, session });
+        return Ok(WsUpgrade::Accepted { headers, session, via: Some(via(link)) });
     }
     send.finish();
     let parts = ResponseParts { reader, expectation, number, size, guard };
@@ -196,7 +196,7 @@ async fn response<C: P2PConnection>(
     parts: ResponseParts<C>,
 ) -> Response {
     let ResponseParts { mut reader, expectation, number, size, guard } = parts;
-    let via = Some(Via { transport: TransportKind::P2p, path: link.session.path() });
+    let via = Some(via(link));
     let body = if size == BodySize::None {
         reader.look_for_end().await;
         Body::empty()
@@ -212,6 +212,10 @@ async fn response<C: P2PConnection>(
         }))
     };
     Response { status, headers, body, via }
+}
+
+fn via<C: P2PConnection>(link: &Link<C>) -> Via {
+    Via { transport: TransportKind::P2p, path: link.session.path(), reason: None }
 }
 
 fn log_upload(id: u64, error: &SendBodyError) {

@@ -140,7 +140,7 @@ impl<C: P2PConnection> Exchange<C> {
             _ = &mut gone => return tracing::debug!(stream = number, "the client gave up the WebSocket"),
         };
         match answer {
-            Ok(WsUpgrade::Accepted { headers, session }) => {
+            Ok(WsUpgrade::Accepted { headers, session, .. }) => {
                 if let Err(failure) = accept_websocket(&mut send, &headers).await {
                     return give_up(number, &mut send, &mut reader, &failure);
                 }

@@ -309,7 +309,7 @@ impl Handler for Behind {
             Ok(message)
         });
         let session = WsSession { sink: Box::pin(sink), stream: Box::pin(stream) };
-        Ok(WsUpgrade::Accepted { headers: HeaderMap::new(), session })
+        Ok(WsUpgrade::Accepted { headers: HeaderMap::new(), session, via: None })
     }
 }
 

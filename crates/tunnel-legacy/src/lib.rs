@@ -1,0 +1,1 @@
+//! Tunnel requests over the WebSocket of a tunnel server: client, host, and a reference tunnel server.
