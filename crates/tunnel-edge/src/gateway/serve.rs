@@ -7,9 +7,10 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tunnel_core::{Body, Failure, FailureKind, Request, Response};
+use tunnel_http::{IdleBody, fields, handshake};
 
 use super::{Shared, access, coalesce::Coalesce, connection::Connection, cors, moosicbox, refusal, websocket};
-use crate::{Profile, fields, idle::IdleBody};
+use crate::Profile;
 
 /// The body of every response.
 pub(super) type ReplyBody = Coalesce<IdleBody<Body>>;
@@ -57,7 +58,7 @@ async fn respond(
         note_the_app(&mut parts, connection);
     }
     let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
-    if websocket::is_asked_for(&parts) {
+    if handshake::is_asked_for(&parts) {
         return websocket::open(shared, connection, id, parts).await;
     }
     parts.extensions.clear();
