@@ -22,6 +22,6 @@ mod query;
 pub mod service;
 mod ws;
 
-pub use gateway::{Gateway, GatewayConfig, GatewayError, Listener};
+pub use gateway::{AuthServer, Gateway, GatewayConfig, GatewayError, Listener};
 pub use profile::Profile;
 pub use service::{LocalService, ServiceConfig, ServiceError, ServiceTarget};
