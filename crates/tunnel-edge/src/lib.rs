@@ -18,6 +18,6 @@ pub mod gateway;
 mod profile;
 pub mod service;
 
-pub use gateway::{Gateway, GatewayConfig, GatewayError, Listener};
+pub use gateway::{AuthServer, Gateway, GatewayConfig, GatewayError, Listener};
 pub use profile::Profile;
 pub use service::{LocalService, ServiceConfig, ServiceError, ServiceTarget};

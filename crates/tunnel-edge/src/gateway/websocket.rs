@@ -21,6 +21,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the app's connection may take to switch after the 101.
 const SWITCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// RFC 6455 §7.4.1 and the registry that it founded.
+const UNSUPPORTED: u16 = 1003;
 const TOO_LARGE: u16 = 1009;
 const SERVICE_RESTART: u16 = 1012;
 
@@ -50,7 +51,7 @@ pub(super) async fn open(
     let (headers, session, via) = match shared.transport.open_ws(open).await {
         Ok(WsUpgrade::Accepted { headers, session, via }) => (headers, session, via),
         Ok(WsUpgrade::Rejected(response)) => return Ok(response),
-        Err(failure) => return Err(Box::new(refusal::failure(&failure, shared.config.tunnel_headers))),
+        Err(failure) => return Err(Box::new(refusal::not_opened(&failure))),
     };
     connection.switch(Switched { app, session });
 
@@ -103,6 +104,8 @@ impl Switched {
                         tracing::debug!(%failure, "WebSocket of an app ended");
                         Farewell::Cut
                     }
+                    // What the app has sent is the reason: the other direction knows nothing of it.
+                    End::Sink(failure) if is_the_apps_fault(failure.kind()) => Farewell::about(&failure),
                     // The other direction knows why.
                     End::Sink(failure) => match timeout(CLOSE_TIMEOUT, down).await {
                         Ok(End::Closed | End::Sink(_)) => Farewell::Cut,
@@ -148,10 +151,15 @@ impl Farewell {
     fn about(failure: &Failure) -> Self {
         match failure.kind() {
             FailureKind::ServiceFailed => Self::Cut,
+            FailureKind::Unsupported => Self::say(UNSUPPORTED, failure.message()),
             FailureKind::TooLarge => Self::say(TOO_LARGE, failure.message()),
             _ => Self::say(SERVICE_RESTART, failure.message()),
         }
     }
+}
+
+const fn is_the_apps_fault(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::Unsupported | FailureKind::TooLarge)
 }
 
 /// How one direction ended.
