@@ -32,6 +32,7 @@ pub(super) struct Outbox {
 struct State {
     queue: VecDeque<Queued>,
     bytes: usize,
+    requests: usize,
     control: usize,
     close: Option<CloseFrame>,
     ended: bool,
@@ -109,10 +110,11 @@ impl Outbox {
     /// told.
     pub(super) fn abort(&self, request_id: u64) -> bool {
         let mut state = self.lock();
-        let unsent =
-            state.queue.iter().rposition(|queued| matches!(queued, Queued::Request { id, .. } if *id == request_id));
+        let is_it = |queued: &Queued| matches!(queued, Queued::Request { id, .. } if *id == request_id);
+        let unsent = if state.requests > 0 { state.queue.iter().rposition(is_it) } else { None };
         if let Some(unsent) = unsent.and_then(|position| state.queue.remove(position)) {
             state.bytes -= unsent.len();
+            state.requests -= 1;
             drop(state);
             self.room.notify_waiters();
             return false;
@@ -126,8 +128,8 @@ impl Outbox {
     pub(super) fn close(&self, code: u16, reason: &'static str) {
         let mut state = self.lock();
         if state.close.is_none() && !state.ended {
-            state.close = Some(CloseFrame { code: CloseCode::from(code), reason: reason.into() });
-            state.queue = VecDeque::new();
+            let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
+            *state = State { close: Some(frame), ..State::default() };
             drop(state);
             self.ready.notify_one();
             self.room.notify_waiters();
@@ -163,7 +165,11 @@ impl Outbox {
                 state.control -= 1;
                 return Some(Next::Text(text));
             }
-            Queued::Request { text, .. } | Queued::Text(text) => text,
+            Queued::Request { text, .. } => {
+                state.requests -= 1;
+                text
+            }
+            Queued::Text(text) => text,
         };
         state.bytes -= text.len();
         drop(state);
@@ -181,6 +187,7 @@ impl Outbox {
             return Err(Refused::Full);
         }
         state.bytes = bytes;
+        state.requests += usize::from(matches!(queued, Queued::Request { .. }));
         state.queue.push_back(queued);
         drop(state);
         self.ready.notify_one();
