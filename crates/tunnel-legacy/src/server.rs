@@ -35,7 +35,6 @@ mod cors;
 mod exchange;
 mod hub;
 mod listener;
-mod message;
 mod outbox;
 mod proxy;
 mod query;

@@ -11,11 +11,12 @@ use tunnel_core::{
     moosicbox_tunnel::TunnelHttpRequest,
 };
 
+use crate::message::ToHost;
+
 use super::{
     Defect, Shared, auth,
     connection::Connection,
     hub::{Host, NotStarted},
-    message,
     reply::{self, Patience, Refusal, ResponseBody},
 };
 
@@ -53,10 +54,7 @@ pub(super) async fn forward(
     let host = connected(shared, client_id).await?;
     let head_only = request.method.to_string() == "HEAD";
     let request_id = request.request_id;
-    let text = message::http(request).map_err(|error| {
-        tracing::error!(%error, "a request cannot be written");
-        reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, "the request cannot be written")
-    })?;
+    let text = ToHost::Http { request: Box::new(request), base64: false }.to_text();
     let started = shared.hub.start(&host, request_id, text, connection.cut.clone());
     let mut request = started.map_err(not_started)?;
     let exchange = Arc::clone(&request.exchange);
