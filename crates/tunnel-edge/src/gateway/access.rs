@@ -5,12 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts, uri::Authority};
 use subtle::ConstantTimeEq;
 use tunnel_core::{Failure, FailureKind, Response};
+use tunnel_http::query;
 
 use super::{
     GatewayConfig,
     refusal::{self, Outcome},
 };
-use crate::{Profile, query};
+use crate::Profile;
 
 const X_TUNNEL_ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-tunnel-access-token");
 

@@ -3,9 +3,9 @@
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use serde_json::json;
 use tunnel_core::{Body, Health, PathKind, Response, TransportKind};
+use tunnel_http::query;
 
 use super::refusal;
-use crate::query;
 
 /// The answer to `/health`, if the request asks for it.
 pub(super) fn health(parts: &Parts, health: &Health) -> Option<Response> {

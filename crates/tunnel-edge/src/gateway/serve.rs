@@ -7,11 +7,12 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tunnel_core::{Body, Failure, FailureKind, Request, Response};
+use tunnel_http::{IdleBody, fields, handshake};
 
 use super::{
     Shared, access, coalesce::Coalesce, connection::Connection, cors, moosicbox, refusal, upload::Upload, websocket,
 };
-use crate::{Profile, fields, idle::IdleBody};
+use crate::Profile;
 
 /// The body of every response.
 pub(super) type ReplyBody = Coalesce<IdleBody<Body>>;
@@ -90,7 +91,7 @@ async fn respond(
         moosicbox::check_client_id(&parts, config.client_id.as_deref(), &shared.transport.health())?;
         note_the_app(&mut parts, connection);
     }
-    if websocket::is_asked_for(&parts) {
+    if handshake::is_asked_for(&parts) {
         let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
         return websocket::open(shared, connection, id, parts).await;
     }

@@ -3,19 +3,18 @@
 use std::{pin::pin, time::Duration};
 
 use futures::{FutureExt, Sink, SinkExt, Stream, StreamExt};
-use http::{HeaderValue, Method, StatusCode, Version, header, request::Parts};
+use http::{HeaderValue, StatusCode, header, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::{handshake::derive_accept_key, protocol::Role};
 use tokio_util::sync::CancellationToken;
 use tunnel_core::{Body, Failure, FailureKind, Response, WsClose, WsMessage, WsOpen, WsSession, WsUpgrade};
+use tunnel_http::{
+    WsLimits, WsPeer, WsRole, WsSocket, fields,
+    handshake::{self, HandshakeError},
+};
 
 use super::{GatewayConfig, Shared, connection::Connection, refusal};
-use crate::{
-    fields,
-    ws::{WsLimits, WsPeer, WsSocket},
-};
 
 /// How long one side may take for its part of the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,14 +31,6 @@ pub(super) struct Switched {
     session: WsSession,
 }
 
-/// Whether the app asks for a WebSocket (RFC 6455 §4.2.1).
-pub(super) fn is_asked_for(parts: &Parts) -> bool {
-    parts.method == Method::GET
-        && parts.version == Version::HTTP_11
-        && fields::has_token(&parts.headers, &header::CONNECTION, "upgrade")
-        && fields::has_token(&parts.headers, &header::UPGRADE, "websocket")
-}
-
 /// Opens the WebSocket through the transport; only then the app gets its 101.
 pub(super) async fn open(
     shared: &Shared,
@@ -47,15 +38,11 @@ pub(super) async fn open(
     id: u64,
     mut parts: Parts,
 ) -> Result<Response, Box<Response>> {
-    if parts.headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let mut response = refusal::text(StatusCode::UPGRADE_REQUIRED, "Only WebSocket version 13 is spoken here.\n");
-        response.headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(Box::new(response));
-    }
-    let key = parts.headers.remove(header::SEC_WEBSOCKET_KEY);
-    let (Some(key), Some(app)) = (key, parts.extensions.remove::<OnUpgrade>()) else {
-        return Err(Box::new(refusal::text(StatusCode::BAD_REQUEST, "The Sec-WebSocket-Key header is missing.\n")));
+    let switching = handshake::accept(&parts.headers).map_err(refused)?;
+    let Some(app) = parts.extensions.remove::<OnUpgrade>() else {
+        return Err(Box::new(refusal::text(StatusCode::BAD_REQUEST, "This connection cannot become a WebSocket.\n")));
     };
+    parts.headers.remove(header::SEC_WEBSOCKET_KEY);
     fields::strip_hop_by_hop(&mut parts.headers);
     for name in [header::SEC_WEBSOCKET_VERSION, header::SEC_WEBSOCKET_EXTENSIONS, header::EXPECT, header::TE] {
         parts.headers.remove(name);
@@ -71,12 +58,20 @@ pub(super) async fn open(
     let mut response = Response { headers, via, ..Response::new(StatusCode::SWITCHING_PROTOCOLS, Body::empty()) };
     fields::strip_hop_by_hop(&mut response.headers);
     response.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
-    response.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    response.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()))
-        .map_err(|_| Box::new(refusal::text(StatusCode::INTERNAL_SERVER_ERROR, "no accept key")))?;
-    response.headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    response.headers.extend(switching);
     Ok(response)
+}
+
+fn refused(error: HandshakeError) -> Box<Response> {
+    let status = match error {
+        HandshakeError::Version => StatusCode::UPGRADE_REQUIRED,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let mut response = refusal::text(status, format!("{error}\n"));
+    if error == HandshakeError::Version {
+        response.headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+    Box::new(response)
 }
 
 impl Switched {
@@ -89,7 +84,7 @@ impl Switched {
             idle_timeout: config.ws_idle_timeout,
         };
         let peer = WsPeer { name: "the app".to_owned(), broke_off: FailureKind::Aborted, silent: FailureKind::Aborted };
-        let app = WsSocket::new(TokioIo::new(app), Role::Server, limits, peer).await;
+        let app = WsSocket::new(TokioIo::new(app), WsRole::Server, limits, peer).await;
         let (mut app_sink, mut app_stream) = app.split();
         let WsSession { mut sink, mut stream } = self.session;
 
