@@ -29,7 +29,7 @@ fn config() -> HttpClientConfig {
         },
         connect_timeout: Duration::from_secs(5),
         head_timeout: Duration::from_secs(2),
-        body_idle_timeout: Duration::from_secs(60),
+        body_idle_timeout: Duration::from_mins(1),
         pool_idle_max: 4,
         pool_idle_timeout: Duration::from_secs(30),
         header_bytes_max: 8192,
