@@ -112,6 +112,7 @@ async fn serve(plan: Plan, output: Output) -> Result<Outcome, CliError> {
         tokio::join!(
             admin,
             watch(&transports, &switched, output),
+            transports.keep_fresh(),
             reloader.watch(),
             obey(&mut controls, &reloader, &switched, output),
         );

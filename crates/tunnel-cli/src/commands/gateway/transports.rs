@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use p2p_provider::{
     P2PProvider, SecretKey,
     iroh::{IrohConfig, IrohP2P},
 };
-use tunnel_core::{Request, Response, SendError, Transport};
+use tunnel_core::Transport;
 use tunnel_edge::AuthServer;
-use tunnel_legacy::{LegacyClient, LegacyConfig};
+use tunnel_legacy::LegacyConfig;
 use tunnel_p2p::{Client, ClientConfig, ParseTicketError, Ticket};
 
 use crate::{
@@ -17,7 +16,7 @@ use crate::{
     error::CliError,
     p2p,
     secret::secret,
-    tunnel,
+    tunnel::{self, TunnelClient},
 };
 
 /// How to reach the host: by one way or by two.
@@ -36,7 +35,7 @@ impl TransportSettings {
     pub(super) fn new(options: &GatewayOptions) -> Result<Self, CliError> {
         let ticket = secret("ticket", options.ticket.as_ref(), options.ticket_file.as_deref())?;
         let p2p = ticket.map(|ticket| p2p_settings(&ticket, options)).transpose()?;
-        let tunnel = tunnel::gateway_config(options)?;
+        let tunnel = tunnel::client_config(options)?;
         if p2p.is_none() && tunnel.is_none() {
             return Err(CliError::usage("no ticket is given").next(
                 "run `tunnel-p2p host` beside the service and give its ticket: --ticket TICKET or --ticket-file FILE; \
@@ -64,7 +63,7 @@ fn p2p_settings(ticket: &str, options: &GatewayOptions) -> Result<P2pSettings, C
 /// The ways, open.
 pub(super) struct Transports {
     p2p: Option<(IrohP2P, Client<IrohP2P>)>,
-    legacy: Option<LegacyClient>,
+    legacy: Option<TunnelClient>,
 }
 
 impl Transports {
@@ -78,7 +77,7 @@ impl Transports {
             }
             None => None,
         };
-        let legacy = settings.tunnel.map(tunnel::client).transpose()?;
+        let legacy = settings.tunnel.map(TunnelClient::new).transpose()?;
         Ok(Self { p2p, legacy })
     }
 
@@ -92,7 +91,15 @@ impl Transports {
 
     /// What answers questions about tokens.
     pub(super) fn auth(&self) -> Option<Arc<dyn AuthServer>> {
-        self.legacy.as_ref().map(|client| Arc::new(TokenServer(client.clone())) as _)
+        self.legacy.as_ref().map(|client| Arc::new(client.clone()) as _)
+    }
+
+    /// Keeps what expires fresh. Never ends.
+    pub(super) async fn keep_fresh(&self) {
+        match &self.legacy {
+            Some(client) => client.keep_signed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Says good-bye to the host.
@@ -101,14 +108,5 @@ impl Transports {
             client.close();
             provider.close().await;
         }
-    }
-}
-
-struct TokenServer(LegacyClient);
-
-#[async_trait]
-impl AuthServer for TokenServer {
-    async fn pass(&self, request: Request) -> Result<Response, SendError> {
-        self.0.pass(request).await
     }
 }
