@@ -1,5 +1,7 @@
 //! What must hold, and the bookkeeping that tells whether it does.
 
+mod record;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,6 +10,9 @@ use std::{
 
 use p2p_provider::{CloseReason, simulator::Event};
 use tokio::time::Instant;
+use tunnel_core::{TransportKind, Via};
+
+use self::record::{Execution, Record};
 
 /// A request ends within this, whatever happens: the head timeout of 75 s, the body's of 30 s, and what a slow link takes.
 pub const REQUEST_LIMIT: Duration = Duration::from_mins(5);
@@ -68,21 +73,6 @@ struct State {
     dials: BTreeMap<String, VecDeque<Duration>>,
 }
 
-struct Record {
-    began: Instant,
-    ended: Option<(Ending, Instant)>,
-    /// How often the service has seen it.
-    started: u32,
-    /// How much of the service works on it now.
-    working: u32,
-    /// Bytes of the response body that were taken from the service, and that have reached the client.
-    pulled: u64,
-    consumed: u64,
-    /// When the last of them were taken.
-    pulled_at: Instant,
-    reported: bool,
-}
-
 /// The ends of all requests of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -95,24 +85,13 @@ pub struct Tally {
 }
 
 impl Oracle {
-    /// A new request; returns its id.
+    /// A new request, which may be executed at most so often; returns its id.
     #[must_use]
-    pub fn begin(&self) -> u64 {
+    pub fn begin(&self, executions_max: u32) -> u64 {
         let mut state = self.lock();
         state.next_id += 1;
         let id = state.next_id;
-        let began = Instant::now();
-        let record = Record {
-            began,
-            ended: None,
-            started: 0,
-            working: 0,
-            pulled: 0,
-            consumed: 0,
-            pulled_at: began,
-            reported: false,
-        };
-        state.requests.insert(id, record);
+        state.requests.insert(id, Record::new(executions_max));
         id
     }
 
@@ -120,7 +99,7 @@ impl Oracle {
     pub fn end(&self, id: u64, ending: Ending) {
         let mut state = self.lock();
         let Some(record) = state.requests.get_mut(&id) else { return state.violate(format!("unknown request {id}")) };
-        let started = record.started;
+        let started = record.executions.len();
         if record.ended.replace((ending, Instant::now())).is_some() {
             state.violate(format!("request {id} ended twice"));
         }
@@ -129,17 +108,19 @@ impl Oracle {
         }
     }
 
-    /// The service has begun to work on a request; it works until the guard is dropped.
+    /// The service has begun to work on a request that came by this transport, if that is known; it works until the
+    /// guard is dropped.
     #[must_use]
-    pub fn work(&self, id: u64) -> Work {
+    pub fn work(&self, id: u64, by: Option<TransportKind>) -> Work {
         let mut state = self.lock();
+        let mut execution = 0;
         match state.requests.get_mut(&id) {
             None => state.violate(format!("the service has seen a request {id} that nobody sent")),
             Some(record) => {
-                record.started += 1;
-                record.working += 1;
-                let (started, ended) = (record.started, record.ended);
-                if started > 1 {
+                record.executions.push(Execution::new(by));
+                let (started, allowed, ended) = (record.executions.len(), record.executions_max, record.ended);
+                execution = u32::try_from(started).unwrap_or(u32::MAX);
+                if execution > allowed {
                     state.violate(format!("request {id} was executed {started} times"));
                 }
                 if let Some((Ending::Undelivered, _)) = ended {
@@ -147,7 +128,30 @@ impl Oracle {
                 }
             }
         }
-        Work { oracle: self.clone(), id }
+        Work { oracle: self.clone(), id, execution }
+    }
+
+    /// The client has the head of the response that the n-th execution made, and was told how it came.
+    pub fn answered(&self, id: u64, execution: u32, via: Option<Via>) {
+        let mut state = self.lock();
+        let Some(record) = state.requests.get(&id) else { return };
+        let Some(made) = record.execution(execution) else {
+            return state.violate(format!("request {id} was answered by an execution {execution} that never was"));
+        };
+        let (came, said) = (made.by, via.map(|via| via.transport));
+        if came.is_some() && came != said {
+            state.violate(format!("request {id} came by {came:?}, but is said to have come by {said:?}"));
+        }
+    }
+
+    /// How often the service has seen a request, and how it came.
+    #[must_use]
+    pub fn executions(&self, id: u64) -> Vec<Option<TransportKind>> {
+        self.lock()
+            .requests
+            .get(&id)
+            .map(|record| record.executions.iter().map(|one| one.by).collect())
+            .unwrap_or_default()
     }
 
     /// From now on bodies also go through HTTP edges, which hold some of them.
@@ -155,26 +159,17 @@ impl Oracle {
         self.lock().edges_bytes_max = EDGES_BYTES_MAX;
     }
 
-    /// Bytes were taken from the body of a response.
-    pub fn pulled(&self, id: u64, bytes: u64) {
-        let mut state = self.lock();
-        let Some(record) = state.requests.get_mut(&id) else { return };
-        record.pulled += bytes;
-        record.pulled_at = Instant::now();
-        let waiting = record.pulled.saturating_sub(record.consumed);
-        if waiting > QUEUE_BYTES_MAX + state.edges_bytes_max + bytes {
-            state.violate(format!("{waiting} bytes of request {id} wait for its reader"));
-        }
-    }
-
-    /// Bytes of the body of a response have reached the client. Returns how long the last of them were under way; zero
-    /// while there are more behind them.
+    /// The client has the body of a response up to this byte. Returns how long the last of them were under way; zero while
+    /// there are more behind them.
     #[expect(clippy::must_use_candidate, reason = "few want to know")]
-    pub fn consumed(&self, id: u64, bytes: u64) -> Duration {
+    pub fn consumed(&self, id: u64, position: u64) -> Duration {
         let mut state = self.lock();
         let Some(record) = state.requests.get_mut(&id) else { return Duration::ZERO };
-        record.consumed += bytes;
-        if record.consumed == record.pulled { record.pulled_at.elapsed() } else { Duration::ZERO }
+        record.consumed = position;
+        let furthest = record.executions.iter().max_by_key(|execution| execution.position);
+        furthest
+            .filter(|furthest| furthest.position == position)
+            .map_or(Duration::ZERO, |furthest| furthest.moved_at.elapsed())
     }
 
     /// Something that must not be.
@@ -222,7 +217,7 @@ impl Oracle {
                 None if now - record.began > REQUEST_LIMIT => {
                     format!("request {id} has not ended after {REQUEST_LIMIT:?}")
                 }
-                Some((ending, at)) if record.working > 0 && now - at > ABORT_LIMIT => {
+                Some((ending, at)) if record.is_working() && now - at > ABORT_LIMIT => {
                     format!("the service still works on request {id}, {ABORT_LIMIT:?} after its end ({ending:?})")
                 }
                 _ => continue,
@@ -244,7 +239,7 @@ impl Oracle {
             .iter()
             .filter_map(|(id, record)| match record {
                 Record { ended: None, .. } => Some(format!("request {id} has no end")),
-                Record { working, .. } if *working > 0 => Some(format!("the service works on request {id} for ever")),
+                record if record.is_working() => Some(format!("the service works on request {id} for ever")),
                 _ => None,
             })
             .collect();
@@ -302,12 +297,32 @@ impl State {
 pub struct Work {
     oracle: Oracle,
     id: u64,
+    execution: u32,
+}
+
+impl Work {
+    /// Which execution of the request this is, from 1 on.
+    #[must_use]
+    pub const fn execution(&self) -> u32 {
+        self.execution
+    }
+
+    /// So many bytes, up to this one of the body, were taken from the service.
+    pub fn pulled(&self, position: u64, bytes: u64) {
+        let mut state = self.oracle.lock();
+        let bound = QUEUE_BYTES_MAX + state.edges_bytes_max + bytes;
+        let Some(record) = state.requests.get_mut(&self.id) else { return };
+        let waiting = record.pulled(self.execution, position, bytes);
+        if waiting > bound {
+            state.violate(format!("{waiting} bytes of request {} wait for its reader", self.id));
+        }
+    }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
         if let Some(record) = self.oracle.lock().requests.get_mut(&self.id) {
-            record.working -= 1;
+            record.stop(self.execution);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Where scenarios happen: a network with hosts and clients, watched by the oracle.
 
 mod app;
+mod caller;
 mod client;
 mod gateway;
 mod host;
 mod server;
 mod tcp;
+mod witness;
 mod ws;
 
 use std::time::Duration;
@@ -16,7 +18,9 @@ use tokio::time::{interval, sleep};
 use tunnel_core::Health;
 use tunnel_p2p::{ClientConfig, HostConfig, Ticket};
 
-pub use self::{app::SimApp, client::SimClient, gateway::SimGateway, host::SimHost, server::SimServer, ws::Talk};
+pub use self::{
+    app::SimApp, caller::Caller, client::SimClient, gateway::SimGateway, host::SimHost, server::SimServer, ws::Talk,
+};
 use crate::{Environment, oracle::Oracle};
 
 /// A simulated network, and what is needed to act in it. Clones share it.

@@ -2,18 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Method, Request as HttpRequest};
 use p2p_provider::simulator::{SimNode, SimP2P, SimPeerConfig};
 use tokio::time::{Instant, sleep, timeout};
-use tunnel_core::{Body, Failure, Health, Request, Transport};
+use tunnel_core::{Failure, Health, Request, Transport, Via};
 use tunnel_p2p::{Client, ClientConfig, Ticket};
 
 use super::{
-    Stage,
-    ws::{self, Talk},
+    Caller, Stage, Talk,
+    caller::{check_head, http_request, note},
+    ws,
 };
 use crate::{
-    body::{Made, Pace, Read, Side, read},
+    body::{Pace, Read, Side, read},
     oracle::{Ending, RESUME_LIMIT},
     plan::Plan,
 };
@@ -23,7 +23,7 @@ use crate::{
 pub struct SimClient {
     /// The node.
     pub node: SimNode,
-    pub(super) stage: Stage,
+    stage: Stage,
     ticket: Ticket,
     /// How often the node was started before.
     life: u64,
@@ -63,12 +63,6 @@ impl SimClient {
         }
     }
 
-    /// Where it acts.
-    #[must_use]
-    pub const fn stage(&self) -> &Stage {
-        &self.stage
-    }
-
     /// What it thinks of its connection.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -77,12 +71,13 @@ impl SimClient {
 
     /// The way to the host.
     #[must_use]
-    pub fn transport(&self) -> &Client<SimP2P> {
-        &self.client
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        Arc::clone(&self.client) as _
     }
 
-    pub(super) fn shared(&self) -> Arc<Client<SimP2P>> {
-        Arc::clone(&self.client)
+    /// Ends its connections in order. Whatever it was doing fails.
+    pub fn close(&self) {
+        self.client.close();
     }
 
     /// Ends its process without a word. Whatever it was doing is dropped by whoever does it.
@@ -98,56 +93,9 @@ impl SimClient {
         Self::start(&self.stage, self.node.clone(), self.ticket.clone(), self.life + 1, |_| {})
     }
 
-    /// Makes a request and reads its response. Everything that is wrong about it goes to the oracle.
-    pub async fn request(&self, plan: Plan, pace: Pace) -> Ending {
-        let plan = Plan { id: self.stage.oracle.begin(), ..plan };
-        let mut leaving = Leaving { client: self, id: plan.id, ended: false };
-        let ending = self.exchange(&plan, pace).await;
-        leaving.ended = true;
-        self.finish(plan.id, ending);
-        ending
-    }
-
-    /// As [`request`](Self::request), but the client gives up after a while, wherever the request is then.
-    pub async fn request_for(&self, plan: Plan, pace: Pace, patience: Duration) {
-        timeout(patience, self.request(plan, pace)).await.ok();
-    }
-
-    /// As [`request`](Self::request), where nothing may go wrong.
-    pub async fn must(&self, plan: Plan, pace: Pace) {
-        let ending = self.request(plan, pace).await;
-        if ending != Ending::Complete {
-            self.stage.oracle.violate(format!("{:?} of {} ended as {ending:?}", plan.verb, self.node.name()));
-        }
-    }
-
-    /// Opens a WebSocket to an echo, sends messages, and compares what comes back, one after the other.
-    pub async fn web_socket(&self, messages: u32, pause: Duration) -> Ending {
-        self.talk(Talk { pause, ..Talk::of(messages) }).await
-    }
-
-    /// Opens a WebSocket, sends messages, and compares what comes back.
-    pub async fn talk(&self, talk: Talk) -> Ending {
-        let id = self.stage.oracle.begin();
-        let mut leaving = Leaving { client: self, id, ended: false };
-        let ending = ws::converse(self, id, &talk).await;
-        leaving.ended = true;
-        self.finish(id, ending);
-        ending
-    }
-
-    /// After faults have healed, an answer comes soon.
-    pub(super) async fn resume(&self) {
-        let trying = async {
-            while self.request(Plan::download(0, 100), Pace::Fast).await != Ending::Complete {
-                sleep(Duration::from_millis(200)).await;
-            }
-        };
-        if timeout(RESUME_LIMIT, trying).await.is_err() {
-            let health = self.client.health();
-            let name = self.node.name();
-            self.stage.oracle.violate(format!("{name} did not get an answer within {RESUME_LIMIT:?} ({health:?})"));
-        }
+    /// It has the head of an answer, and was told how it came.
+    pub(super) fn answered(&self, id: u64, execution: u32, via: Option<Via>) {
+        self.stage.oracle.answered(id, execution, via);
     }
 
     /// A request that is handed back was not delivered, and can be sent as it is.
@@ -163,24 +111,25 @@ impl SimClient {
         }
     }
 
-    fn finish(&self, id: u64, ending: Ending) {
-        self.stage.network.note(&self.node.name(), &format!("request {id} {ending:?}"));
-        self.stage.oracle.end(id, ending);
+    fn explain(&self, id: u64, failure: &Failure) {
+        note(self, id, &format!("{}: {failure}", failure.kind().name()));
+    }
+}
+
+impl Caller for SimClient {
+    fn stage(&self) -> &Stage {
+        &self.stage
     }
 
-    fn explain(&self, id: u64, failure: &Failure) {
-        let text = format!("request {id} {}: {failure}", failure.kind().name());
-        self.stage.network.note(&self.node.name(), &text);
+    fn node(&self) -> &SimNode {
+        &self.node
     }
 
     async fn exchange(&self, plan: &Plan, pace: Pace) -> Ending {
         let oracle = &self.stage.oracle;
-        let method = if plan.up > 0 { Method::POST } else { Method::GET };
-        let head = HttpRequest::builder().method(method).uri(plan.target()).body(());
-        let (parts, ()) = head.expect("targets are plain").into_parts();
-        let body = if plan.up > 0 { Made::request(*plan, oracle.clone()).into_body() } else { Body::empty() };
+        let (parts, body) = http_request(plan).into_parts();
         let start = Instant::now();
-        let response = match self.client.send(Request::http(plan.id, parts, body)).await {
+        let response = match self.transport().send(Request::http(plan.id, parts, body)).await {
             Ok(response) => {
                 if let Pace::Prompt(limit) = pace
                     && start.elapsed() > limit * 2 + plan.gap
@@ -198,7 +147,9 @@ impl SimClient {
                 return if delivered { Ending::Failed } else { Ending::Undelivered };
             }
         };
-        match read(response.body, plan, Side::Response, pace, oracle).await {
+        let execution = check_head(oracle, plan, response.status, &response.headers);
+        self.answered(plan.id, execution, response.via);
+        match read(response.body, plan, Side::Response(execution), pace, oracle).await {
             Read::Complete => Ending::Complete,
             Read::Left => Ending::Aborted,
             Read::Failed(failure) => {
@@ -207,19 +158,12 @@ impl SimClient {
             }
         }
     }
-}
 
-/// A request whose future is dropped was given up.
-struct Leaving<'a> {
-    client: &'a SimClient,
-    id: u64,
-    ended: bool,
-}
+    async fn converse(&self, id: u64, talk: &Talk) -> Ending {
+        ws::converse(self, id, talk).await
+    }
 
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.client.finish(self.id, Ending::Aborted);
-        }
+    fn condition(&self) -> String {
+        format!("({:?})", self.health())
     }
 }

@@ -81,7 +81,7 @@ impl SimGateway {
             ..GatewayConfig::default()
         };
         let port = Port::open(&self.node, PORT).expect("the node runs and nobody listens there");
-        let gateway = Gateway::on(port, config, client.shared()).expect("there is an access token");
+        let gateway = Gateway::on(port, config, client.transport()).expect("there is an access token");
         let serving = AbortOnDropHandle::new(Handle::current().spawn(gateway.run(CancellationToken::new())));
         *self.running() = Some(Running { client, _serving: serving });
     }

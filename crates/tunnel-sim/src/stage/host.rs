@@ -9,11 +9,11 @@ use p2p_provider::{
     P2PProvider, SecretKey,
     simulator::{SimNode, SimP2P, SimPeerConfig},
 };
-use tunnel_core::Handler;
+use tunnel_core::{Handler, TransportKind};
 use tunnel_edge::{LocalService, Profile, ServiceConfig, ServiceTarget};
 use tunnel_p2p::{Host, HostConfig, Ticket, TicketSecret};
 
-use super::{SimServer, Stage};
+use super::{SimServer, Stage, witness::Witness};
 use crate::service::Service;
 
 /// A host on a node of its own.
@@ -64,7 +64,8 @@ impl SimHost {
 
     async fn run(&self) {
         let peer = self.node.peer(SimPeerConfig::default()).expect("the node runs and has no peer");
-        let host = Host::start(peer.clone(), (self.handler)(), self.config.clone()).await.expect("nobody listens yet");
+        let handler = Witness::new(TransportKind::P2p, (self.handler)());
+        let host = Host::start(peer.clone(), handler, self.config.clone()).await.expect("nobody listens yet");
         *self.running() = Some((peer, host));
     }
 
