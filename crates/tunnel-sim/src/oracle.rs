@@ -1,6 +1,8 @@
 //! What must hold, and the bookkeeping that tells whether it does.
 
+mod limits;
 mod record;
+mod routers;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -12,36 +14,15 @@ use p2p_provider::{CloseReason, simulator::Event};
 use tokio::time::Instant;
 use tunnel_core::{TransportKind, Via};
 
-use self::record::{Execution, Record};
-
-/// A request ends within this, whatever happens: the head timeout of 75 s, the body's of 30 s, and what a slow link takes.
-pub const REQUEST_LIMIT: Duration = Duration::from_mins(5);
-
-/// When a client has gone, the service stops within this: a dead peer is noticed after 5 s, one that stands still after
-/// the 10 to 15 s of the control stream's pings.
-pub const ABORT_LIMIT: Duration = Duration::from_secs(20);
-
-/// After faults have healed, a request succeeds within this: an attempt that began before has 5 s to fail, the pause
-/// after it has at most 7.5 s, and a connection that stood still is noticed as above.
-pub const RESUME_LIMIT: Duration = Duration::from_secs(30);
-
-/// What may lie unread on one stream: its window.
-pub const WINDOW_BYTES: u64 = 1_250_000;
-
-/// What may be under way between a service and a reader that does not read: the window of a stream, and of a second one
-/// if the body has moved late, a batch (64 KiB), and what the reader takes ahead (48 KiB).
-pub const QUEUE_BYTES_MAX: u64 = 2 * WINDOW_BYTES + (112 << 10);
-
-/// What may be under way besides, when HTTP edges are on the way: on each of the two hops what HTTP libraries buffer on
-/// either side (408 KiB, hyper's limit) and a TCP window (256 KiB), and what the gateway merges (64 KiB).
-pub const EDGES_BYTES_MAX: u64 = 2 * (2 * (408 << 10) + (256 << 10)) + (64 << 10);
-
-/// No node dials more often than this within a second. The shortest pause is 125 ms, for each of two connections, and some
-/// dials follow a connection that has worked.
-const DIALS_MAX: usize = 24;
-
-/// Violations that are kept; one is enough to fail.
-const VIOLATIONS_MAX: usize = 20;
+pub use self::{
+    limits::{ABORT_LIMIT, EDGES_BYTES_MAX, QUEUE_BYTES_MAX, REQUEST_LIMIT, RESUME_LIMIT, WINDOW_BYTES},
+    routers::{Sight, Watch},
+};
+use self::{
+    limits::{DIALS_MAX, VIOLATIONS_MAX},
+    record::{Execution, Record},
+    routers::Routers,
+};
 
 /// How a request ended for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +52,9 @@ struct State {
     reset: BTreeSet<(String, u64, u64)>,
     /// When each node dialled last, oldest first: at most [`DIALS_MAX`] times.
     dials: BTreeMap<String, VecDeque<Duration>>,
+    /// Faults that are in force, apart from links that have merely changed.
+    faults: usize,
+    routers: Routers,
 }
 
 /// The ends of all requests of a run.
@@ -144,6 +128,26 @@ impl Oracle {
         }
     }
 
+    /// Watches a router, as long as its process runs.
+    #[must_use]
+    pub fn watch(&self, name: &str, look: impl Fn() -> Sight + Send + 'static) -> Watch {
+        self.lock().routers.watch(name, Box::new(look))
+    }
+
+    /// The process of a router has ended.
+    pub fn forget(&self, watch: Watch) {
+        self.lock().routers.forget(watch);
+    }
+
+    /// A router has sent a request over the tunnel server, because it takes p2p for down.
+    pub fn shunned_p2p(&self, id: u64, watch: Watch) {
+        let mut state = self.lock();
+        let Some(record) = state.requests.get(&id) else { return };
+        if state.routers.must_use_p2p(watch, record.began) {
+            state.violate(format!("request {id} did not use p2p, which has worked long enough"));
+        }
+    }
+
     /// How often the service has seen a request, and how it came.
     #[must_use]
     pub fn executions(&self, id: u64) -> Vec<Option<TransportKind>> {
@@ -180,6 +184,8 @@ impl Oracle {
     /// Looks at one event of the network.
     pub fn see(&self, now: Duration, node: &str, event: &Event<'_>) {
         match event {
+            Event::FaultBegan(name) if is_fault(name) => self.lock().faults += 1,
+            Event::FaultEnded(name) if is_fault(name) => self.lock().faults -= 1,
             Event::Dialled { .. } => self.lock().dialled(now, node),
             Event::Delivered { connection, stream, unread_bytes, .. } => {
                 let mut state = self.lock();
@@ -226,6 +232,8 @@ impl Oracle {
                 late.push(what);
             }
         }
+        let network_is_well = state.faults == 0;
+        late.extend(state.routers.look(network_is_well));
         for what in late {
             state.violate(what);
         }
@@ -291,6 +299,11 @@ impl State {
             self.violations.push(what);
         }
     }
+}
+
+/// Whether something does not pass, rather than pass in another way.
+fn is_fault(name: &str) -> bool {
+    name != "links changed"
 }
 
 /// The service's work on one request.
