@@ -17,6 +17,7 @@ pub async fn the_path_is_the_one_that_the_backend_promises<B: PeerBackend>(backe
         tunnel_core::PathKind::Direct => PathKind::Direct,
         tunnel_core::PathKind::Relayed => PathKind::Relayed,
         tunnel_core::PathKind::Unknown => PathKind::Unknown,
+        tunnel_core::PathKind::Server => panic!("peers need no tunnel server"),
     };
     for connection in [&pair.dialled, &pair.accepted] {
         assert_eq!(connection.path().kind, promised);
