@@ -47,16 +47,16 @@ pub(crate) struct GlobalOptions {
 pub(crate) enum Command {
     /// Offer a local service to whoever holds the ticket
     #[command(after_help = HOST_EXAMPLES)]
-    Host(HostOptions),
+    Host(Box<HostOptions>),
     /// Reach a host by its ticket and offer its service on a local port
     #[command(after_help = GATEWAY_EXAMPLES)]
-    Gateway(GatewayOptions),
+    Gateway(Box<GatewayOptions>),
     /// Show how a running gateway or host is, from its admin endpoint
     #[command(after_help = STATUS_EXAMPLES)]
     Status(StatusOptions),
     /// Say which way a request takes, and why
     #[command(after_help = EXPLAIN_EXAMPLES)]
-    Explain(ExplainOptions),
+    Explain(Box<ExplainOptions>),
     /// Run a tunnel server: what host and gateway use when there is no peer-to-peer way
     #[command(after_help = TUNNEL_SERVER_EXAMPLES)]
     TunnelServer(TunnelServerOptions),
