@@ -369,8 +369,9 @@ Examples:
     tunnel-p2p gateway --ticket-file ~/ticket --client-id home \\
       --tunnel http://127.0.0.1:8016 --tunnel-token-file ~/client-token
 
-The client token is what the host prints and keeps when it registers. This
-server speaks plain HTTP: put a proxy with TLS before it on any other network
+The client token is in the host's state directory once it has registered, in
+the file host.tunnel-token: copy it to the gateway, and treat it like a password.
+This server speaks plain HTTP: put a proxy with TLS before it on any other network
 than your own. It can read what passes through it; peer to peer nobody can.";
 
 const DEMO_EXAMPLES: &str = "\
