@@ -208,7 +208,7 @@ fn plan(random: &mut fastrand::Rng) -> Plan {
 }
 
 fn file(random: &mut fastrand::Rng) -> File {
-    let validator = [Validator::None, Validator::Strong, Validator::Weak, Validator::Modified][random.usize(..4)];
+    let validator = Validator::ALL[random.usize(..Validator::ALL.len())].1;
     File { validator, ranges: random.bool(), changes: [0, 0, 2, 3][random.usize(..4)] }
 }
 

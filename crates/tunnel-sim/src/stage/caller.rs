@@ -45,10 +45,19 @@ pub trait Caller {
 
     /// Makes a request and reads its response.
     async fn request(&self, plan: Plan, pace: Pace) -> Ending {
-        let plan = Plan { id: self.stage().oracle.begin(self.executions_max(&plan)), ..plan };
+        self.pursue(&self.begin(plan), pace).await
+    }
+
+    /// Gives a request its number, under which the oracle knows it. It must be [pursued](Self::pursue).
+    fn begin(&self, plan: Plan) -> Plan {
+        Plan { id: self.stage().oracle.begin(self.executions_max(&plan)), ..plan }
+    }
+
+    /// Makes a request that has begun, and reads its response.
+    async fn pursue(&self, plan: &Plan, pace: Pace) -> Ending {
         note(self, plan.id, &format!("asks {} at {pace:?}", plan.target()));
         let leaving = Leaving { caller: self, id: plan.id, ended: false };
-        let ending = self.exchange(&plan, pace).await;
+        let ending = self.exchange(plan, pace).await;
         leaving.end(ending)
     }
 
