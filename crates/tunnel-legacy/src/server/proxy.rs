@@ -3,7 +3,7 @@
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Response, StatusCode, header, request::Parts};
 use tokio::time::timeout;
 use tunnel_core::{
     Body, Failure, FailureKind,
@@ -74,10 +74,15 @@ pub(super) async fn forward(
     } else {
         Patience { idle: limits.idle_timeout, gap: limits.head_timeout }
     };
-    let mut response = Response::new(Body::stream(ResponseBody::new(request, patience)));
+    let length = if request.bodyless { None } else { content_length(&headers) };
+    let mut response = Response::new(Body::stream(ResponseBody::new(request, patience, length)));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 async fn connected(shared: &Shared, client_id: &str) -> Result<Arc<Host>, Refusal> {

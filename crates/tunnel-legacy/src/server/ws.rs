@@ -19,7 +19,7 @@ use tunnel_http::{
 use crate::message::{EXTENSIONS_HEADER, FLOW_EXTENSION};
 
 use super::{
-    Shared,
+    Defect, Shared,
     auth::{self, Tenant},
     connection::Connection,
     hub::{App, Host, Hub},
@@ -75,12 +75,11 @@ pub(super) async fn open(
     params: &Params,
     parts: &mut Parts,
 ) -> Result<Response<Body>, Refusal> {
-    if params.last(auth::CLIENT_ID).is_none() && params.first_any_case(auth::CLIENT_ID).is_none() {
-        return Err(query_error("missing field `clientId`"));
-    }
     // Here the published server, too, takes only one.
-    if params.count_any_case(auth::CLIENT_ID) > 1 {
-        return Err(query_error("duplicate field `clientId`"));
+    match params.count_any_case(auth::CLIENT_ID) {
+        0 => return Err(query_error("missing field `clientId`")),
+        1 => {}
+        _ => return Err(query_error("duplicate field `clientId`")),
     }
     let sender = match params.last("sender") {
         None | Some("false") => false,
@@ -96,7 +95,9 @@ pub(super) async fn open(
     *response.headers_mut() = headers;
     let conn_id = shared.next_id();
     let peer = if sender {
-        let flow = fields::has_token(&parts.headers, &EXTENSIONS_HEADER, FLOW_EXTENSION);
+        // A host is not told to wait by a server that waits for nobody.
+        let endless = shared.config.behaviour.has(Defect::UnboundedBuffers);
+        let flow = !endless && fields::has_token(&parts.headers, &EXTENSIONS_HEADER, FLOW_EXTENSION);
         if flow {
             response.headers_mut().insert(EXTENSIONS_HEADER, HeaderValue::from_static(FLOW_EXTENSION));
         }

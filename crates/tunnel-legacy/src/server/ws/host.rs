@@ -37,11 +37,14 @@ where
     let end = tokio::select! {
         biased;
         () = shared.closing.cancelled() => End::close(SERVICE_RESTART, "the tunnel server is stopping"),
+        // Before reading, so that a peer that never pauses cannot keep it from being done.
+        end = socket::write(shared, &mut writer, &host.outbox) => end,
         end = read(shared, &host, &mut reader, &heard) => match end {
             Some(end) => end,
             None => return true,
         },
-        end = socket::write(shared, &mut writer, &host.outbox, &heard) => end,
+        // After reading, so that what has come counts even if this task was held up.
+        end = socket::silence(shared, &heard) => end,
     };
     // From here on nothing can be answered.
     host.outbox.end();
