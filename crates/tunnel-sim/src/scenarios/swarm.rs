@@ -154,6 +154,7 @@ fn talk(random: &mut fastrand::Rng) -> Talk {
         ahead: [1, 5, 100][random.usize(..3)],
         large: random.bool(),
         deaf: Duration::from_millis([0, random.u64(..10_000)][random.usize(..2)]),
+        carried: false,
     }
 }
 

@@ -32,6 +32,11 @@ pub trait Caller {
         1
     }
 
+    /// How often the service may see a WebSocket open.
+    fn openings_max(&self) -> u32 {
+        1
+    }
+
     /// Makes a request that the oracle knows, and reads its response.
     async fn exchange(&self, plan: &Plan, pace: Pace) -> Ending;
 
@@ -82,7 +87,7 @@ pub trait Caller {
 
     /// Opens a WebSocket, sends messages, and compares what comes back.
     async fn talk(&self, talk: Talk) -> Ending {
-        let id = self.stage().oracle.begin(1);
+        let id = self.stage().oracle.begin(self.openings_max());
         let leaving = Leaving { caller: self, id, ended: false };
         let ending = self.converse(id, &talk).await;
         leaving.end(ending)

@@ -24,7 +24,7 @@ use crate::{
 
 /// How often a safe request is executed at most: over both transports before its head, for every continuation of its body,
 /// and to be compared.
-const EXECUTIONS_MAX: u32 = 2 + 8 + 1;
+const EXECUTIONS_MAX: u32 = 2 + 3 + 1;
 
 /// A client on a node of its own. Clones share it.
 #[derive(Clone)]
@@ -186,7 +186,7 @@ impl SimClient {
         }
     }
 
-    fn explain(&self, id: u64, failure: &Failure) {
+    pub(super) fn explain(&self, id: u64, failure: &Failure) {
         note(self, id, &format!("{}: {failure}", failure.kind().name()));
     }
 }
@@ -268,6 +268,11 @@ impl Caller for SimClient {
     /// and once more to be compared.
     fn executions_max(&self, plan: &Plan) -> u32 {
         if self.router().is_none() || plan.method() != Method::GET { 1 } else { EXECUTIONS_MAX }
+    }
+
+    /// Opening one is harmless. A host that comes back to its tunnel server opens it again for every client that goes on.
+    fn openings_max(&self) -> u32 {
+        if self.router().is_some() { u32::MAX } else { 1 }
     }
 
     async fn exchange(&self, plan: &Plan, pace: Pace) -> Ending {

@@ -87,7 +87,8 @@ impl SimHost {
     fn run_legacy(&self, handler: Arc<dyn Handler>) {
         let Some(account) = &self.account else { return };
         let mut config = LegacyHostConfig::new(account.url(), &account.client_id, &account.token);
-        config.body_idle_timeout = Duration::from_secs(30);
+        // Otherwise it would come from the system.
+        config.seed = Some(u64::from_be_bytes(std::array::from_fn(|i| self.node.id().0[i])));
         let (node, address) = (self.node.clone(), account.address);
         let connect = move || {
             let node = node.clone();
