@@ -36,8 +36,8 @@ const VIA: Via = Via { transport: TransportKind::Legacy, path: PathKind::Server,
 /// What the tunnel would lose of a request is known before it is sent: [`LegacyConfig::losses`] says what may be, and the
 /// rest is refused, never altered. What is not said by an answer cannot be known here:
 ///
-/// - whether a request that got none was carried out; only the tunnel server's own refusals (401, 424) are proof that it
-///   was not, and a connection that could not be made;
+/// - whether a request that got none was carried out; only the tunnel server's own refusals (401, 424), a host of ours that
+///   says so, and a connection that could not be made are proof that it was not;
 /// - whether a body without `content-length` is whole. The published tunnel server may end one that broke off as if it
 ///   were. One with a length, and one that ends without its end, are told apart.
 ///
@@ -136,6 +136,7 @@ impl LegacyClient {
         let verdict = verdict::judge(response, &self.config.url, credential).await;
         match &verdict {
             Ok(Verdict::Answer(_)) => {}
+            Ok(Verdict::Failed(_) | Verdict::NotExecuted(_)) => self.standing.answered(),
             // Somebody's wrong token says nothing about the others'.
             Ok(Verdict::Refused(failure)) => {
                 if failure.kind() != FailureKind::Unauthorized || credential.is_configured() {
@@ -175,8 +176,10 @@ impl Transport for LegacyClient {
                 self.standing.answered();
                 Ok(Response { via: Some(VIA), ..response })
             }
-            Ok(Verdict::Refused(failure)) => Err(SendError::undelivered(failure, request)),
-            Err(failure) => Err(SendError::unknown(failure)),
+            Ok(Verdict::Refused(failure) | Verdict::NotExecuted(failure)) => {
+                Err(SendError::undelivered(failure, request))
+            }
+            Ok(Verdict::Failed(failure)) | Err(failure) => Err(SendError::unknown(failure)),
         }
     }
 
@@ -199,7 +202,9 @@ impl Transport for LegacyClient {
                         self.standing.server_answered();
                         Ok(WsUpgrade::Rejected(Response { via: Some(VIA), ..response }))
                     }
-                    Verdict::Refused(failure) => Err(failure),
+                    Verdict::Refused(failure) | Verdict::Failed(failure) | Verdict::NotExecuted(failure) => {
+                        Err(failure)
+                    }
                 }
             }
         }
