@@ -15,7 +15,6 @@ const PROBE_TIMEOUT_MAX: Duration = Duration::from_millis(2500);
 
 /// The settings of a [`Router`](crate::Router). The default works.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct RouterConfig {
     /// What holds for requests that no rule names, for clients in the rollout. Default: p2p first.
     pub mode: Mode,
@@ -76,7 +75,7 @@ impl Default for RouterConfig {
             stall_timeout: Duration::from_millis(6500),
             probe_timeout: Duration::from_secs(2),
             probe_interval_min: Duration::from_secs(5),
-            probe_interval_max: Duration::from_secs(60),
+            probe_interval_max: Duration::from_mins(1),
             probes_to_return: 2,
             failover: true,
             splice_without_validator: false,
