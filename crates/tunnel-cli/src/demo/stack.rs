@@ -46,8 +46,10 @@ impl Stack {
 
     /// Cuts the peer-to-peer way: the host's connections are closed at once, with all that is under way on them, and its
     /// socket too.
-    pub(super) fn cut_host(&mut self) {
-        self.host = None;
+    pub(super) async fn cut_host(&mut self) {
+        if let Some(host) = self.host.take() {
+            host.end().await;
+        }
     }
 
     /// Starts the host again: the same key, the same port.
