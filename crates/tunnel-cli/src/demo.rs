@@ -55,7 +55,11 @@ pub(crate) async fn run(options: &DemoOptions, output: Output) -> Result<Outcome
         signals.next().await;
         output.note("Stopping.");
     }
-    if report.differences() + dual.differences == 0 { Ok(Outcome::Done) } else { Err(CliError::failed("the demo found differences")) }
+    if report.differences() + dual.differences == 0 {
+        Ok(Outcome::Done)
+    } else {
+        Err(CliError::failed("the demo found differences"))
+    }
 }
 
 /// Runs the service until Ctrl-C, for whatever tunnel is to be put in front of it.
@@ -87,7 +91,8 @@ fn explain(stack: &Stack, dual: &Dual, serving: bool, output: Output) {
     if serving {
         let both = format!("http://{}", dual.gateway());
         let ticket = stack.ticket.to_string();
-        output.json(&json!({ "event": "serving", "gateway": gateway, "gateway_with_two_ways": both, "ticket": ticket }));
+        output
+            .json(&json!({ "event": "serving", "gateway": gateway, "gateway_with_two_ways": both, "ticket": ticket }));
         output.text(format!("\nTry it yourself ({gateway}/ explains every endpoint); Ctrl-C ends the demo:"));
     } else {
         output.text("\n`tunnel-p2p demo --serve` keeps it running, so that you can try it yourself:");

@@ -80,11 +80,7 @@ fn word() -> String {
     data_encoding::HEXLOWER.encode(&SecretKey::generate().to_bytes())
 }
 
-async fn run_server(
-    access_token: String,
-    ready: Ready<SocketAddr>,
-    stop: CancellationToken,
-) -> Result<(), CliError> {
+async fn run_server(access_token: String, ready: Ready<SocketAddr>, stop: CancellationToken) -> Result<(), CliError> {
     let config = TunnelServerConfig::new(access_token, system_clock()).with_listen(([127, 0, 0, 1], 0).into());
     let server = TunnelServer::bind(config, Arc::new(MemoryStorage::new()))
         .await
@@ -127,8 +123,8 @@ async fn run_gateway(
     config.token = Some(token);
     let legacy = LegacyClient::new(config).map_err(|error| failed(error.into()))?;
     let p2p: Arc<dyn Transport> = Arc::new(client.clone());
-    let router = Router::start(Some(p2p), Some(Arc::new(legacy)), router_config())
-        .map_err(|error| failed(error.into()))?;
+    let router =
+        Router::start(Some(p2p), Some(Arc::new(legacy)), router_config()).map_err(|error| failed(error.into()))?;
     let gateway =
         Gateway::bind(gateway_config(), Arc::new(router.clone())).await.map_err(|error| failed(error.into()))?;
     _ = ready.send((gateway.local_addr(), router));

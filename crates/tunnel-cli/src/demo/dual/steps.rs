@@ -76,7 +76,9 @@ pub(super) async fn while_cut(dual: &DualStack, report: &mut Report) {
             let outcome = answer.header("x-tunnel-outcome").to_owned();
             let problem = (answer.status != 502 || outcome != "not-executed")
                 .then(|| format!("status {}, outcome {outcome:?}", answer.status));
-            step.came("none", answer.header("x-tunnel-reason")).saying("refused, not altered, not carried out").end(problem)
+            step.came("none", answer.header("x-tunnel-reason"))
+                .saying("refused, not altered, not carried out")
+                .end(problem)
         }
         Err(error) => step.failed(&error),
     });
