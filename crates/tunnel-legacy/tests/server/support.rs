@@ -1,6 +1,6 @@
 //! A server, and those who talk to it.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -142,6 +142,19 @@ impl Server {
         let (socket, response) = client_async(request, stream).await?;
         assert_eq!(response.headers().get("x-tunnel-extensions").is_some(), flow);
         Ok(socket)
+    }
+
+    /// The request that `asking` sends, as it reaches the host. `asking` must not end before.
+    pub(crate) async fn reaches<T: std::fmt::Debug>(
+        &self,
+        host: &mut Host,
+        asking: Pin<&mut impl Future<Output = T>>,
+    ) -> (u64, Value) {
+        tokio::select! {
+            biased;
+            answer = asking => panic!("answered before the host was asked: {answer:?}"),
+            request = host.request() => request,
+        }
     }
 
     /// Waits until the counters are as wanted; the test's time limit is that of the runner.
