@@ -79,6 +79,7 @@ pub(super) fn local_service(service: SocketAddr) -> Result<LocalService, CliErro
 }
 
 /// The settings of a gateway on any free port.
+#[expect(clippy::field_reassign_with_default, reason = "reads better than a struct with all the rest behind it")]
 pub(super) fn gateway_config() -> GatewayConfig {
     let mut config = GatewayConfig::default();
     config.listen = ([127, 0, 0, 1], 0).into();
