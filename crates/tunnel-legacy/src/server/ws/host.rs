@@ -37,6 +37,7 @@ where
     let end = tokio::select! {
         biased;
         () = shared.closing.cancelled() => End::close(SERVICE_RESTART, "the tunnel server is stopping"),
+        close = host.outbox.closed() => End::Close(close),
         // Before reading, so that a peer that never pauses cannot keep it from being done.
         end = socket::write(shared, &mut writer, &host.outbox) => end,
         end = read(shared, &host, &mut reader, &heard) => match end {
@@ -124,8 +125,7 @@ async fn wait_for_room(shared: &Shared, exchange: &Exchange, mut packet: tunnel_
     let hub = &shared.hub;
     let waited = timeout(shared.config.limits.stall_timeout, async {
         loop {
-            let bytes = packet.bytes.len();
-            poll_fn(|cx| exchange.poll_room(bytes, cx)).await;
+            poll_fn(|cx| exchange.poll_room(&packet, cx)).await;
             match exchange.push(packet, true) {
                 Ok(Push::Taken) => return Ok(()),
                 Ok(Push::Full(again)) => packet = again,
