@@ -4,6 +4,7 @@ mod collect;
 mod config;
 mod head;
 mod health;
+mod if_range;
 mod verdict;
 mod websocket;
 
@@ -158,19 +159,31 @@ impl Transport for LegacyClient {
             return Err(SendError::undelivered(failure, request));
         }
         let request = self.collected(request).await?;
-        let Prepared { parts, body, signed } = match self.rules.prepare(&request) {
+        let Prepared { mut parts, body, signed } = match self.rules.prepare(&request) {
             Ok(prepared) => prepared,
             Err(failure) => return Err(SendError::undelivered(failure, request)),
         };
+        let conditional = if_range::take(&mut parts);
         let credential = if signed {
             Credential::Signature { configured: self.config.signature.is_some() }
         } else {
             Credential::Token { configured: self.config.token.is_some() }
         };
-        let response = match self.http.send(parts, Body::full(body)).await {
+        let mut response = match self.http.send(parts, Body::full(body)).await {
             Ok(response) => response,
             Err(error) => return Err(self.failed(error, |_| request)),
         };
+        if let Some((condition, whole)) = conditional
+            && !if_range::holds(&condition, &response)
+        {
+            // Ends the transfer of the wrong part.
+            drop(response);
+            response = match self.http.send(whole, Body::empty()).await {
+                Ok(response) => response,
+                // The first one was delivered.
+                Err(error) => return Err(SendError::unknown(self.failed(error, |_| request).failure().clone())),
+            };
+        }
         match self.judge(response, credential).await {
             Ok(Verdict::Answer(response)) => {
                 self.standing.answered();
