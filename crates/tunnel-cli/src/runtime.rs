@@ -37,8 +37,8 @@ pub(crate) async fn drain(signals: &mut Signals, output: Output, drain: impl Fut
     };
     output.note(match (outcome, drained) {
         (Outcome::Aborted, _) => "Stopped at once.",
-        (Outcome::Done, false) => "Stopped; requests that took too long were cut.",
-        (Outcome::Done, true) => "Stopped.",
+        (_, false) => "Stopped; requests that took too long were cut.",
+        (_, true) => "Stopped.",
     });
     output.json(&json!({ "event": "stopped", "drained": drained }));
     outcome
@@ -63,6 +63,39 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// What a signal asks a running gateway for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// SIGHUP: read the configuration again.
+    Reload,
+    /// SIGUSR1: turn the kill switch.
+    KillSwitch,
+}
+
+/// SIGHUP and SIGUSR1.
+#[derive(Debug)]
+pub(crate) struct Controls {
+    hangup: Signal,
+    user: Signal,
+}
+
+impl Controls {
+    /// Takes over both signals: from here on they no longer end the process.
+    pub(crate) fn listen() -> Result<Self, CliError> {
+        let listen = |kind| signal(kind).map_err(|error| CliError::start("signals are not available").because(error));
+        Ok(Self { hangup: listen(SignalKind::hangup())?, user: listen(SignalKind::user_defined1())? })
+    }
+
+    /// Waits for the next one. Cancel safe: a signal is never lost.
+    pub(crate) async fn next(&mut self) -> Control {
+        tokio::select! {
+            biased;
+            _ = self.hangup.recv() => Control::Reload,
+            _ = self.user.recv() => Control::KillSwitch,
         }
     }
 }
