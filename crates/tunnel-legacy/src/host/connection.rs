@@ -14,7 +14,7 @@ use super::{Shared, requests::Requests, websockets::WebSockets};
 use crate::message::ToHost;
 
 /// Messages that wait for the socket, each at most a packet long unless a service says more on a WebSocket. Few: what
-/// waits here delays what is more urgent. Responses take turns, because those who wait for a place get it in order.
+/// waits here delays what is more urgent. Those who wait for a place get it in the order in which they came.
 const OUT_MESSAGES_MAX: usize = 8;
 /// How long the tunnel server may take nothing while something is to be written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);

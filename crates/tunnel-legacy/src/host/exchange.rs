@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::{FutureExt, StreamExt};
 use http::header;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::yield_now};
 use tunnel_core::{
     Failure, FailureKind, Handler, Request, WsMessage,
     moosicbox_tunnel::TunnelHttpRequest,
@@ -70,11 +70,15 @@ impl Exchange {
                 Some(Err(failure)) => return broken(failure, passed),
                 None => return Ended::Whole,
             };
-            let id = packet.packet_id;
+            let (id, last) = (packet.packet_id, packet.last);
             match self.send(packet).await {
                 Ok(true) => passed = id,
                 Ok(false) => return Ended::Cut,
                 Err(failure) => return broken(Failure::new(FailureKind::ServiceFailed, failure.to_string()), passed),
+            }
+            if !last {
+                // The queue may have room for more, which is for others.
+                yield_now().await;
             }
         }
     }

@@ -130,7 +130,7 @@ async fn a_body_that_stands_still_or_has_a_gap_is_cut() {
 async fn requests_end_with_their_host() {
     let (server, account, mut host) = start(Behaviour::mended(), Limits::default()).await;
     let (target, headers) = (account.target("/x"), [account.bearer()]);
-    let ((response, _connection), _) = tokio::join!(server.send("GET", &target, &headers, ""), async {
+    let ((response, _connection), ()) = tokio::join!(server.send("GET", &target, &headers, ""), async {
         let (id, _) = host.request().await;
         host.packet(first(id, 200, &[], "a", false)).await;
     });

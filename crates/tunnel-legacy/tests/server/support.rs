@@ -253,15 +253,15 @@ impl Host {
         }
     }
 
-    /// How the WebSocket ends: the close code, or none.
+    /// How the WebSocket ends: the close code, or none. Reads to the end, so that the server gets its answer.
     pub(crate) async fn end(&mut self) -> Option<u16> {
-        loop {
-            match self.socket.next().await {
-                Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return None,
+        let mut code = None;
+        while let Some(Ok(message)) = self.socket.next().await {
+            if let Message::Close(Some(frame)) = message {
+                code = Some(frame.code.into());
             }
         }
+        code
     }
 
     pub(crate) async fn say(&mut self, text: impl Into<String>) {
