@@ -40,6 +40,9 @@ pub(super) fn carried(random: &mut fastrand::Rng) -> Plan {
     Plan { declared: random.bool(), gap, ..plan }
 }
 
+/// A host comes to its tunnel server within this: pauses between its attempts are 45 s at most, and an attempt takes 5 s.
+const ENROL_LIMIT: Duration = Duration::from_secs(51);
+
 /// Everybody who takes part.
 struct Cast {
     stage: Stage,
@@ -74,8 +77,8 @@ impl Cast {
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        if timeout(Duration::from_secs(30), enrolling).await.is_err() {
-            self.stage.oracle.violate("the host did not come to the tunnel server within 30 s");
+        if timeout(ENROL_LIMIT, enrolling).await.is_err() {
+            self.stage.oracle.violate(format!("the host did not come to the tunnel server within {ENROL_LIMIT:?}"));
         }
     }
 
@@ -123,5 +126,50 @@ impl Cast {
     async fn settle(&self) {
         self.enrolled().await;
         self.stage.settle_with(&[&self.client], &[&self.tunnel]).await;
+    }
+
+    /// p2p dies, somehow.
+    async fn harm_p2p(&self, random: &mut fastrand::Rng) -> Option<Fault> {
+        let (network, host, client) = (&self.stage.network, &self.host.node, &self.client.node);
+        match random.u8(..4) {
+            0 => Some(network.stall(&[host], &[client])),
+            1 => {
+                self.host.close_p2p().await;
+                None
+            }
+            2 => {
+                self.host.close_p2p().await;
+                Some(network.refuse_dials(host))
+            }
+            _ => Some(self.part()),
+        }
+    }
+
+    /// The tunnel server dies, or hangs, or cannot be reached.
+    fn harm_tunnel(&self, random: &mut fastrand::Rng) -> Option<Fault> {
+        let (network, tunnel) = (&self.stage.network, &self.tunnel.node);
+        let side = [&self.host.node, &self.client.node][random.usize(..2)];
+        match random.u8(..5) {
+            0 => {
+                self.tunnel.crash();
+                None
+            }
+            1 => {
+                self.host.close_legacy();
+                None
+            }
+            2 => Some(network.isolate(tunnel)),
+            3 => Some(network.partition(&[side], &[tunnel])),
+            // Its system answers, it does not.
+            _ => Some(network.stall(&[tunnel], &[&self.host.node, &self.client.node])),
+        }
+    }
+
+    /// Whatever was closed is open again.
+    async fn heal(&self) {
+        self.host.open_again().await;
+        if self.tunnel.statistics().is_none() {
+            self.tunnel.restart();
+        }
     }
 }
