@@ -170,6 +170,7 @@ async fn a_connection_carries_one_request_after_the_other() {
             .header("authorization", account.bearer().1)
             .body(Empty::<bytes::Bytes>::new())
             .unwrap();
+        sender.ready().await.unwrap();
         let (response, ()) = tokio::join!(sender.send_request(request), async {
             let (id, request) = host.request().await;
             assert_eq!(request["path"], round.to_string());
