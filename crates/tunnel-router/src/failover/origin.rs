@@ -117,7 +117,7 @@ impl Origin {
         headers: &HeaderMap,
         exact: Option<u64>,
     ) -> Result<Cut, &'static str> {
-        self.is_same(headers)?;
+        self.is_same(status, headers)?;
         let position = self.first + delivered;
         match status {
             StatusCode::PARTIAL_CONTENT => {
@@ -147,15 +147,17 @@ impl Origin {
         }
     }
 
-    fn is_same(&self, headers: &HeaderMap) -> Result<(), &'static str> {
+    fn is_same(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), &'static str> {
         if headers.get(CONTENT_ENCODING) != self.encoding.as_ref() {
             return Err("it has another content-encoding");
         }
+        let (type_now, type_then) = (headers.get(CONTENT_TYPE), self.content_type.as_ref());
+        let is_strong = matches!(self.identity, Identity::Strong(_));
         // A 206 to an if-range need not repeat it (RFC 9110 §15.3.7), and a tunnel server adds one where the service has
         // none. With a strong validator nobody needs it.
-        let (type_now, type_then) = (headers.get(CONTENT_TYPE), self.content_type.as_ref());
-        let may_lack_type = matches!(self.identity, Identity::Strong(_)) && (type_now.is_none() || type_then.is_none());
-        if type_now != type_then && !may_lack_type {
+        let may_differ = (is_strong && type_then.is_none())
+            || (is_strong && status == StatusCode::PARTIAL_CONTENT && type_now.is_none());
+        if type_now != type_then && !may_differ {
             return Err("it has another content-type");
         }
         let is_same = match &self.identity {
