@@ -10,14 +10,14 @@ use crate::{
     error::CliError,
 };
 
-/// Starts logging: `-v` and `-q` win over the filter of flag, environment or file.
-pub(crate) fn start(global: &GlobalOptions, options: &LogOptions) -> Result<(), CliError> {
-    let filter = match (global.quiet, global.verbose) {
+/// Starts logging: `-v` and `-q` win over the filter of flag, environment or file, and that over `usual`.
+pub(crate) fn start(global: &GlobalOptions, options: &LogOptions, usual: &str) -> Result<(), CliError> {
+    let filter: &str = match (global.quiet, global.verbose) {
         (true, _) => "error",
-        (_, 0) => options.filter.as_deref().unwrap_or("warn"),
-        (_, 1) => "warn,tunnel_p2p=info,tunnel_edge=info,tunnel_cli=info,p2p_provider=info",
-        (_, 2) => "info,tunnel_p2p=debug,tunnel_edge=debug,tunnel_cli=debug,p2p_provider=debug",
-        _ => "debug,tunnel_p2p=trace,tunnel_edge=trace,tunnel_cli=trace,p2p_provider=trace",
+        (_, 0) => options.filter.as_deref().unwrap_or(usual),
+        (_, 1) => &ours("warn", "info"),
+        (_, 2) => &ours("info", "debug"),
+        _ => &ours("debug", "trace"),
     };
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         CliError::usage(format!("log filter {filter:?} is not valid"))
@@ -34,3 +34,11 @@ pub(crate) fn start(global: &GlobalOptions, options: &LogOptions) -> Result<(), 
     };
     started.map_err(|error| CliError::failed("logging did not start").because(anyhow::anyhow!(error)))
 }
+
+/// One level for our own crates, another for all others.
+fn ours(others: &str, level: &str) -> String {
+    CRATES.iter().fold(others.to_owned(), |filter, name| format!("{filter},{name}={level}"))
+}
+
+const CRATES: [&str; 7] =
+    ["p2p_provider", "tunnel_cli", "tunnel_edge", "tunnel_http", "tunnel_legacy", "tunnel_p2p", "tunnel_router"];

@@ -12,6 +12,7 @@ use crate::{
 };
 
 /// The settings of the router.
+#[expect(clippy::field_reassign_with_default, reason = "RouterConfig is non-exhaustive: there is no other way")]
 pub(crate) fn router_config(
     options: &RoutingOptions,
     client_id: Option<&str>,

@@ -96,12 +96,7 @@ pub(super) async fn small_beside_bulk(subject: &impl Subject, count: u32, bulk: 
     }
 }
 
-async fn sequence(
-    subject: &impl Subject,
-    exchange: Exchange,
-    count: u32,
-    time: Duration,
-) -> Result<Histogram<u64>> {
+async fn sequence(subject: &impl Subject, exchange: Exchange, count: u32, time: Duration) -> Result<Histogram<u64>> {
     let begin = Instant::now();
     let mut latencies = latencies()?;
     for _ in 0..count {

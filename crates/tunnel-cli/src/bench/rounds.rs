@@ -98,9 +98,12 @@ impl Subjects {
     async fn small_streams(&self, number: u32, sizes: Sizes, report: &mut Report) -> Result<()> {
         let count = sizes.requests;
         report.step("streams: 1 KiB");
-        let (ours, raw) =
-            pair(number, async || small(&self.tunnel, SMALL, 1, count).await, async || small(&self.raw, SMALL, 1, count).await)
-                .await?;
+        let (ours, raw) = pair(
+            number,
+            async || small(&self.tunnel, SMALL, 1, count).await,
+            async || small(&self.raw, SMALL, 1, count).await,
+        )
+        .await?;
         report.record(Leg::new("streams: 1 KiB p50", "µs"), Some(ours.p50_us), Some(raw.p50_us));
         let added = Leg::new("streams: 1 KiB p50, added", "µs").goal(Goal::Max(100.0));
         report.record(added, Some(ours.p50_us - raw.p50_us), None);
@@ -200,12 +203,8 @@ impl Subjects {
     async fn asked(&self, [ours, other]: [&Http; 2], number: u32, callers: u32, count: u32) -> Result<(Small, Small)> {
         small(ours, ASK, callers, callers).await?;
         small(other, ASK, callers, callers).await?;
-        pair(
-            number,
-            async || small(ours, ASK, callers, count).await,
-            async || small(other, ASK, callers, count).await,
-        )
-        .await
+        pair(number, async || small(ours, ASK, callers, count).await, async || small(other, ASK, callers, count).await)
+            .await
     }
 
     /// Adds the peaks, at the end of all rounds.

@@ -82,12 +82,8 @@ impl Switched {
         let on = switch.by_hand || switch.file_exists;
         if on != switch.on {
             switch.on = on;
+            // It tells the log.
             self.router.kill_switch(on);
-            if on {
-                tracing::warn!("the kill switch is on: every new request takes the tunnel server");
-            } else {
-                tracing::warn!("the kill switch is off");
-            }
         }
         on
     }

@@ -157,3 +157,20 @@ fn looks(file: &Path) -> Looks {
     let metadata = std::fs::metadata(file).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_a_restart_is_everything_but_the_routing() {
+        let read = |text: &str| {
+            let file = ConfigFile::parse("test.toml", &format!("[gateway]\n{text}")).unwrap();
+            rest(&layered(&file, "gateway", &GatewayOptions::default()).unwrap()).unwrap()
+        };
+        let before = read("listen = '127.0.0.1:1'\nrollout = 5\ntunnel = 'http://a'\n");
+        assert!(changed_keys(&before, &read("listen = '127.0.0.1:1'\nrollout = 6\ntunnel = 'http://a'\n")).is_empty());
+        let after = read("listen = '127.0.0.1:2'\nclient-id = 'c'\n");
+        assert_eq!(changed_keys(&before, &after), ["listen", "tunnel", "client-id"]);
+    }
+}

@@ -99,11 +99,12 @@ pub(super) fn status(shared: &Shared) -> Status {
     }
 }
 
-/// Healthy if either works. The client id is that of p2p, for only a peer's own word counts; else that of legacy.
+/// Healthy if a transport works that requests may use now. The client id is that of p2p, for only a peer's own word counts;
+/// else that of legacy.
 pub(super) fn health(shared: &Shared) -> Health {
     let active = shared.active();
     let is_used = shared.look_at_p2p(|machine| machine.state().is_usable());
-    let only_legacy = active.kill_switch || active.forced.unwrap_or(active.config.mode) == Mode::Legacy;
+    let mode = if active.kill_switch { Mode::Legacy } else { active.forced.unwrap_or(active.config.mode) };
     let of = |kind| shared.transport(kind).map(|transport: &std::sync::Arc<dyn Transport>| transport.health());
     let (p2p, legacy) = (of(TransportKind::P2p), of(TransportKind::Legacy));
     let (Some(p2p), Some(legacy)) = (p2p.clone(), legacy.clone()) else {
@@ -113,11 +114,18 @@ pub(super) fn health(shared: &Shared) -> Health {
         Health::Healthy { client_id, .. } => client_id.clone(),
         _ => None,
     };
-    let [first, second] = if is_used && !only_legacy { [p2p, legacy] } else { [legacy, p2p] };
+    let named = |health| match health {
+        Health::Healthy { path, client_id } => Health::Healthy { path, client_id: announced.clone().or(client_id) },
+        other => other,
+    };
+    let [first, second] = match mode {
+        Mode::Legacy => return named(legacy),
+        Mode::P2pOnly => return named(p2p),
+        Mode::P2pFirst if is_used => [p2p, legacy],
+        Mode::P2pFirst => [legacy, p2p],
+    };
     match (first, second) {
-        (Health::Healthy { path, client_id }, _) | (_, Health::Healthy { path, client_id }) => {
-            Health::Healthy { path, client_id: announced.or(client_id) }
-        }
+        (works @ Health::Healthy { .. }, _) | (_, works @ Health::Healthy { .. }) => named(works),
         (Health::Down(first), Health::Down(second)) => Health::Down(Failure::new(
             FailureKind::Unreachable,
             format!("neither transport works; one: {first}; the other: {second}"),

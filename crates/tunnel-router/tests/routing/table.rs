@@ -187,3 +187,19 @@ async fn is_healthy_if_either_transport_is() {
     legacy.is(fake::down());
     assert!(matches!(router.health(), Health::Down(failure) if failure.message().contains("neither")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_no_request_may_use_makes_nothing_healthy() {
+    let (p2p, legacy) = (Fake::p2p(), Fake::legacy());
+    legacy.is(fake::down());
+    let router = over(&p2p, &legacy, RouterConfig::default()).await;
+    assert!(matches!(router.health(), Health::Healthy { .. }));
+    router.kill_switch(true);
+    assert!(matches!(router.health(), Health::Down(_)));
+    router.kill_switch(false);
+    p2p.is(fake::down());
+    legacy.is(Health::Healthy { path: PathKind::Server, client_id: None });
+    assert!(matches!(router.health(), Health::Healthy { .. }));
+    router.set_mode(Some(Mode::P2pOnly));
+    assert!(matches!(router.health(), Health::Down(_)));
+}

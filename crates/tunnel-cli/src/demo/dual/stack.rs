@@ -135,6 +135,7 @@ async fn run_gateway(
 }
 
 /// As in every gateway, but for the name of the home server.
+#[expect(clippy::field_reassign_with_default, reason = "RouterConfig is non-exhaustive: there is no other way")]
 pub(super) fn router_config() -> RouterConfig {
     let mut config = RouterConfig::default();
     config.client_id = Some(CLIENT_ID.to_owned());

@@ -35,16 +35,16 @@ pub(super) async fn connect(dual: &DualStack, report: &mut Report) {
 
 /// A download that is under way when the peer-to-peer way is cut.
 pub(super) async fn cut_during_a_download(stack: &mut Stack, dual: &DualStack, report: &mut Report) {
+    let expected = Content::new(DOWNLOAD_BYTES).sha256(0..DOWNLOAD_BYTES);
     let step = Step::begin("256 MiB, p2p cut after 64 MiB");
-    report.add(match timeout(PATIENCE, download(stack, dual)).await {
+    report.add(match timeout(PATIENCE, download(stack, dual, &expected)).await {
         Ok(Ok((transport, reason, detail))) => step.came(&transport, &reason).saying(detail).end(None),
         Ok(Err(error)) => step.failed(&error),
         Err(_) => step.end(Some(format!("it took longer than {PATIENCE:?}"))),
     });
 }
 
-async fn download(stack: &mut Stack, dual: &DualStack) -> anyhow::Result<(String, String, String)> {
-    let expected = Content::new(DOWNLOAD_BYTES).sha256(0..DOWNLOAD_BYTES);
+async fn download(stack: &mut Stack, dual: &DualStack, expected: &str) -> anyhow::Result<(String, String, String)> {
     let before = dual.router.status().counts.failovers_succeeded.p2p;
     let mut answer = send(dual.gateway, Method::GET, "/files/256MiB.bin", "").await?;
     let transport = answer.header("x-tunnel-transport").to_owned();
