@@ -35,4 +35,5 @@ pub mod pair;
 pub mod patience;
 pub mod peer_cases;
 pub mod request;
+pub mod script;
 pub mod service;

@@ -2,30 +2,42 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// Makes tests of a list of cases, for one backend. The names are `backend::module::case`.
+use compat_tests::backend::{AnyBackend, Run, iroh::IrohBackend, simulator::SimBackend};
+use futures::future::LocalBoxFuture;
+
+/// Makes tests of a list of cases, which `$run` runs. The names are `backend::module::case`.
 macro_rules! tests {
-    ($backend:ty, $cases:path; $($module:ident { $($case:ident)* })*) => {
+    ($run:expr, $cases:path; $($module:ident { $($case:ident)* })*) => {
         $(mod $module {
-            use compat_tests::backend::Backend;
             use $cases as cases;
 
             $(#[test]
             fn $case() {
                 let name = concat!(stringify!($module), "::", stringify!($case));
-                <$backend as Backend>::run(name, cases::$module::$case);
+                $run(name, |backend| Box::pin(cases::$module::$case(backend)));
             })*
         })*
     };
 }
 
+/// Runs a case of tunnels. It is compiled once for all backends.
+fn run<B: Run>(name: &str, case: fn(AnyBackend) -> LocalBoxFuture<'static, ()>) {
+    B::run(name, |backend| case(AnyBackend::new(backend)));
+}
+
+/// Runs a case of peers.
+fn run_peers<B: Run>(name: &str, case: fn(B) -> LocalBoxFuture<'static, ()>) {
+    B::run(name, case);
+}
+
 mod iroh {
-    compat_tests::for_each_case! { tests! { compat_tests::backend::iroh::IrohBackend, compat_tests::cases; } }
-    compat_tests::for_each_peer_case! { tests! { compat_tests::backend::iroh::IrohBackend, compat_tests::peer_cases; } }
+    compat_tests::for_each_case! { tests! { crate::run::<crate::IrohBackend>, compat_tests::cases; } }
+    compat_tests::for_each_peer_case! { tests! { crate::run_peers::<crate::IrohBackend>, compat_tests::peer_cases; } }
 }
 
 mod simulator {
-    compat_tests::for_each_case! { tests! { compat_tests::backend::simulator::SimBackend, compat_tests::cases; } }
-    compat_tests::for_each_peer_case! { tests! { compat_tests::backend::simulator::SimBackend, compat_tests::peer_cases; } }
+    compat_tests::for_each_case! { tests! { crate::run::<crate::SimBackend>, compat_tests::cases; } }
+    compat_tests::for_each_peer_case! { tests! { crate::run_peers::<crate::SimBackend>, compat_tests::peer_cases; } }
 }
 
 /// The cases by module.
