@@ -1,14 +1,17 @@
 //! The way in: listens where apps connect and turns what they send into transport calls.
 
 mod access;
+mod auth;
 mod coalesce;
 mod config;
 mod connection;
 mod cors;
+mod linger;
 mod listener;
 mod moosicbox;
 mod refusal;
 mod serve;
+mod upload;
 mod websocket;
 
 use std::{
@@ -27,6 +30,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tunnel_core::Transport;
 
+pub use auth::AuthServer;
 pub use config::{GatewayConfig, GatewayError};
 pub use listener::Listener;
 

@@ -14,14 +14,10 @@
 //! - [`LocalService`]: answers requests from a server on this machine, over pooled connections.
 //! - [`Profile`]: which habits of the MoosicBox tunnel the two keep; [`Profile::Plain`] has none.
 
-mod fields;
 pub mod gateway;
-mod idle;
 mod profile;
-mod query;
 pub mod service;
-mod ws;
 
-pub use gateway::{Gateway, GatewayConfig, GatewayError, Listener};
+pub use gateway::{AuthServer, Gateway, GatewayConfig, GatewayError, Listener};
 pub use profile::Profile;
 pub use service::{LocalService, ServiceConfig, ServiceError, ServiceTarget};

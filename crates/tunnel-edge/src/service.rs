@@ -1,34 +1,21 @@
 //! The way out: answers requests from a server on this machine.
 
 mod config;
-mod dial;
 mod head;
-mod pool;
-mod reply;
 mod target;
-mod upload;
-mod websocket;
 
 use std::io;
 
 use async_trait::async_trait;
-use http::{StatusCode, request::Parts};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tunnel_core::{
-    Body, Failure, FailureKind, Handler, Request, RequestHead, Response, WsOpen, WsUpgrade, convert::to_http,
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
 };
+use tunnel_core::{Failure, Handler, Request, RequestHead, Response, WsOpen, WsUpgrade, convert::to_http};
+use tunnel_http::{HttpClient, HttpError};
 
 pub use config::{ServiceConfig, ServiceError};
 pub use target::ServiceTarget;
-
-use self::{
-    dial::Dialer,
-    pool::{Lease, Pool},
-    reply::ServiceBody,
-    upload::Upload,
-};
 
 /// A server on this machine, as a [`Handler`].
 ///
@@ -36,15 +23,30 @@ use self::{
 /// connection that carried it, so that the service stops working on it.
 pub struct LocalService {
     config: ServiceConfig,
-    pool: Pool,
+    client: HttpClient,
 }
 
 impl LocalService {
     /// Checks the configuration; connects only when a request comes.
     pub fn new(config: ServiceConfig) -> Result<Self, ServiceError> {
-        config.check()?;
-        let dialer = Dialer::to_target(&config);
-        Ok(Self { pool: Pool::new(&config, dialer), config })
+        match config.target.clone() {
+            ServiceTarget::Tcp { host, port } => Self::with_connector(config, move || {
+                let host = host.clone();
+                async move {
+                    let stream = TcpStream::connect((host, port)).await?;
+                    stream.set_nodelay(true)?;
+                    Ok(stream)
+                }
+            }),
+            #[cfg(unix)]
+            ServiceTarget::Unix(path) => {
+                Self::with_connector(config, move || tokio::net::UnixStream::connect(path.clone()))
+            }
+            #[cfg(not(unix))]
+            ServiceTarget::Unix(_) => Self::with_connector(config, || async {
+                Err::<TcpStream, _>(io::Error::other("this system has no Unix sockets"))
+            }),
+        }
     }
 
     /// As [`new`](Self::new), over whatever byte streams `connect` opens: one call, one new connection, of which the pool
@@ -79,47 +81,13 @@ impl LocalService {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         config.check()?;
-        let dialer = Dialer::with_connector(&config, connect);
-        Ok(Self { pool: Pool::new(&config, dialer), config })
+        Ok(Self { client: HttpClient::new(config.client(), connect), config })
     }
 
     /// The service behind it.
     #[must_use]
     pub const fn target(&self) -> &ServiceTarget {
         &self.config.target
-    }
-
-    /// Sends the request and waits for the head of the response, as long as somebody makes progress.
-    async fn exchange(&self, parts: Parts, body: Body) -> Result<(http::Response<Incoming>, Lease), Failure> {
-        let (upload, progress) = Upload::new(body);
-        let request = http::Request::from_parts(parts, upload);
-        tokio::select! {
-            biased;
-            answer = self.pool.send(request) => {
-                let (response, lease) = answer?;
-                Ok((response, lease.with_progress(progress)))
-            }
-            () = progress.client_stalled(self.config.body_idle_timeout) => Err(Failure::new(
-                FailureKind::Timeout,
-                format!("the client sent nothing of its request body for {:?}", self.config.body_idle_timeout),
-            )),
-            () = progress.service_stalled(self.config.head_timeout) => Err(Failure::new(
-                FailureKind::ServiceTimeout,
-                format!("the service at {} did not answer for {:?}", self.config.target, self.config.head_timeout),
-            )),
-        }
-    }
-
-    fn response(&self, response: http::Response<Incoming>, lease: Lease) -> Response {
-        let (mut parts, incoming) = response.into_parts();
-        crate::fields::strip_hop_by_hop(&mut parts.headers);
-        let body = if incoming.is_end_stream() {
-            lease.release();
-            Body::empty()
-        } else {
-            Body::stream(ServiceBody::new(incoming, lease, &self.config))
-        };
-        Response { status: parts.status, headers: parts.headers, body, via: None }
     }
 }
 
@@ -131,18 +99,19 @@ impl Handler for LocalService {
             RequestHead::Tunnel(request) => to_http(*request)?,
         };
         head::prepare(&mut parts, &self.config)?;
-        head::frame(&mut parts, &body);
-        let (response, lease) = self.exchange(parts, body).await?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failure::new(
-                FailureKind::ServiceFailed,
-                format!("the service at {} switched protocols without being asked to", self.config.target),
-            ));
-        }
-        Ok(self.response(response, lease))
+        self.client.send(parts, body).await.map_err(failure)
     }
 
     async fn ws(&self, open: WsOpen) -> Result<WsUpgrade, Failure> {
-        websocket::open(self, open).await
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.uri = open.uri;
+        parts.headers = open.headers;
+        head::prepare(&mut parts, &self.config)?;
+        self.client.open_ws(parts).await.map_err(failure)
     }
+}
+
+/// A service is on the same machine: who cannot reach it once does not try again.
+fn failure(error: HttpError) -> Failure {
+    error.into_parts().0
 }

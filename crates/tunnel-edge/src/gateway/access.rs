@@ -5,9 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts, uri::Authority};
 use subtle::ConstantTimeEq;
 use tunnel_core::{Failure, FailureKind, Response};
+use tunnel_http::query;
 
-use super::{GatewayConfig, refusal};
-use crate::{Profile, query};
+use super::{
+    GatewayConfig,
+    refusal::{self, Outcome},
+};
+use crate::Profile;
 
 const X_TUNNEL_ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-tunnel-access-token");
 
@@ -70,8 +74,17 @@ impl Access {
         authority.is_some_and(|authority| is_loopback(authority.host()))
     }
 
-    /// Checks the access token, and takes it out of the request.
+    /// Checks the access token, and takes it out of the request, with all other signatures.
     pub(super) fn check_token(&self, parts: &mut Parts) -> Result<(), Box<Response>> {
+        self.check(parts, false)
+    }
+
+    /// As [`check_token`](Self::check_token), for a request to the tunnel server, whose own signatures stay.
+    pub(super) fn check_token_only(&self, parts: &mut Parts) -> Result<(), Box<Response>> {
+        self.check(parts, true)
+    }
+
+    fn check(&self, parts: &mut Parts, keep_foreign: bool) -> Result<(), Box<Response>> {
         let Some(token) = &self.token else { return Ok(()) };
         let matches = |given: &[u8]| bool::from(given.ct_eq(token.as_bytes()));
         let mut known = false;
@@ -85,8 +98,11 @@ impl Access {
             headers.remove(header::AUTHORIZATION);
         }
         if self.token_in_query {
-            known |= query::values(&parts.uri, "signature").any(|given| matches(given.as_bytes()));
-            parts.uri = query::without(&parts.uri, &["signature"]).map_err(|_| bad_target())?;
+            let signed = query::values(&parts.uri, "signature").any(|given| matches(given.as_bytes()));
+            known |= signed;
+            if signed || !keep_foreign {
+                parts.uri = query::without(&parts.uri, &["signature"]).map_err(|_| bad_target())?;
+            }
         }
         if known {
             return Ok(());
@@ -145,7 +161,8 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 fn bad_target() -> Box<Response> {
-    Box::new(refusal::failure(&Failure::new(FailureKind::BadRequest, "The request target is not valid"), false))
+    let failure = Failure::new(FailureKind::BadRequest, "The request target is not valid");
+    Box::new(refusal::failure(&failure, Outcome::NotExecuted))
 }
 
 fn bearer(value: &HeaderValue) -> Option<&[u8]> {
@@ -229,6 +246,20 @@ mod tests {
         ] {
             assert_eq!(rules.check_token(&mut parts(uri, fields)).unwrap_err().status, StatusCode::UNAUTHORIZED);
         }
+    }
+
+    #[test]
+    fn signatures_of_the_tunnel_server_stay_on_the_way_to_it() {
+        let rules = access(|config| config.access_token = Some("secret".into()));
+        let token = [("x-tunnel-access-token", "secret"), ("authorization", "Bearer theirs")];
+        let mut theirs = parts("/auth/validate-signature-token?signature=theirs", &token);
+        assert!(rules.check_token_only(&mut theirs).is_ok());
+        assert_eq!(theirs.uri, "/auth/validate-signature-token?signature=theirs");
+        assert_eq!(theirs.headers["authorization"], "Bearer theirs");
+        let mut ours = parts("/auth/x?signature=secret&a=1", &[]);
+        assert!(rules.check_token_only(&mut ours).is_ok());
+        assert_eq!(ours.uri, "/auth/x?a=1");
+        assert!(rules.check_token_only(&mut parts("/auth/x?signature=theirs", &[])).is_err());
     }
 
     #[test]

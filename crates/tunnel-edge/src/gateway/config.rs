@@ -1,9 +1,10 @@
 //! What can be set on the way in.
 
-use std::{fmt, io, net::SocketAddr, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::HeaderValue;
 
+use super::AuthServer;
 use crate::Profile;
 
 /// The settings of a [`Gateway`](super::Gateway).
@@ -15,13 +16,16 @@ pub struct GatewayConfig {
     pub profile: Profile,
     /// The client id for requests that name none, and the only one accepted ([`Profile::Moosicbox`]). Default: none.
     pub client_id: Option<String>,
+    /// What answers `/auth/*`, if there is a tunnel server ([`Profile::Moosicbox`]). Default: none.
+    pub auth: Option<Arc<dyn AuthServer>>,
     /// Who knows it may ask from any origin and by any host name. Default: none.
     pub access_token: Option<String>,
     /// Host names accepted besides loopback names and the listen address. Default: none.
     pub allow_hosts: Vec<String>,
     /// Origins accepted besides loopback origins; `*` means any. Default: none.
     pub allow_origins: Vec<String>,
-    /// Whether responses say how they travelled (`x-tunnel-transport`, `x-tunnel-path`, `x-tunnel-reason`). Default: yes.
+    /// Whether responses say how they travelled (`x-tunnel-transport`, `x-tunnel-path`, `x-tunnel-reason`), and failures
+    /// whether the request was carried out (`x-tunnel-outcome`). Default: yes.
     pub tunnel_headers: bool,
     /// How long an app may take for a request head, also the first of a connection. Default: 30 s.
     pub header_read_timeout: Duration,
@@ -47,6 +51,7 @@ impl Default for GatewayConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 8017)),
             profile: Profile::Moosicbox,
             client_id: None,
+            auth: None,
             access_token: None,
             allow_hosts: Vec::new(),
             allow_origins: Vec::new(),
@@ -118,6 +123,7 @@ impl fmt::Debug for GatewayConfig {
             .field("listen", &self.listen)
             .field("profile", &self.profile)
             .field("client_id", &self.client_id)
+            .field("auth", &self.auth.as_ref().map(|_| "set"))
             .field("access_token", &self.access_token.as_ref().map(|_| "set"))
             .field("allow_hosts", &self.allow_hosts)
             .field("allow_origins", &self.allow_origins)

@@ -22,7 +22,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, serve, websocket::Switched};
+use super::{
+    Shared,
+    linger::{Lingering, Unread},
+    serve,
+    websocket::Switched,
+};
 
 /// The most header fields in a request head.
 const HEADERS_MAX: usize = 256;
@@ -43,6 +48,8 @@ pub(super) struct Connections {
 /// What the requests of one connection share.
 pub(super) struct Connection {
     pub(super) peer: SocketAddr,
+    /// Of the request under way; over HTTP/1 there is one at a time, and HTTP/2 has its own ways.
+    pub(super) unread: Unread,
     seen_request: AtomicBool,
     switched: Mutex<Option<Switched>>,
 }
@@ -86,8 +93,10 @@ impl Connections {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let connection =
-            Arc::new(Connection { peer, seen_request: AtomicBool::new(false), switched: Mutex::new(None) });
+        let unread = Unread::default();
+        let stream = Lingering::new(stream, unread.clone());
+        let (seen_request, switched) = (AtomicBool::new(false), Mutex::new(None));
+        let connection = Arc::new(Connection { peer, unread, seen_request, switched });
         self.serve_http(stream, &connection).await;
         let switched = connection.switched.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(switched) = switched {

@@ -1,11 +1,16 @@
 //! Where apps connect.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
 };
+
+/// An app that has vanished without a word is noticed after a minute: it may hold an upload that nothing else times out.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10)).with_retries(3);
 
 /// Accepts the connections of apps. [`Gateway::bind`](super::Gateway::bind) uses a [`TcpListener`].
 pub trait Listener: Send + 'static {
@@ -22,7 +27,7 @@ pub trait Listener: Send + 'static {
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 
-/// With Nagle's algorithm off.
+/// With Nagle's algorithm off, and with keep-alive probes.
 impl Listener for TcpListener {
     type Io = TcpStream;
 
@@ -30,6 +35,7 @@ impl Listener for TcpListener {
         let (stream, peer) = Self::accept(self).await?;
         // Fails only for an app that has left again.
         let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE);
         Ok((stream, peer))
     }
 

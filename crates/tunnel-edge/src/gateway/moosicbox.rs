@@ -2,10 +2,10 @@
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use serde_json::json;
-use tunnel_core::{Body, Health, Response, TransportKind};
+use tunnel_core::{Body, Health, PathKind, Response, TransportKind};
+use tunnel_http::query;
 
 use super::refusal;
-use crate::query;
 
 /// The answer to `/health`, if the request asks for it.
 pub(super) fn health(parts: &Parts, health: &Health) -> Option<Response> {
@@ -13,7 +13,7 @@ pub(super) fn health(parts: &Parts, health: &Health) -> Option<Response> {
         return None;
     }
     let (transport, path, reason) = match health {
-        Health::Healthy { path, .. } => (Some(TransportKind::P2p.name()), Some(path.name()), None),
+        Health::Healthy { path, .. } => (Some(transport(*path).name()), Some(path.name()), None),
         Health::Probing => (None, None, Some("connecting".to_owned())),
         Health::Down(failure) => (None, None, Some(failure.message().to_owned())),
     };
@@ -30,6 +30,34 @@ pub(super) fn health(parts: &Parts, health: &Health) -> Option<Response> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Some(Response { headers, ..Response::new(status, Body::full(body.to_string())) })
+}
+
+/// Who carries requests that take this path.
+const fn transport(path: PathKind) -> TransportKind {
+    match path {
+        PathKind::Server => TransportKind::Legacy,
+        PathKind::Direct | PathKind::Relayed | PathKind::Unknown => TransportKind::P2p,
+    }
+}
+
+/// Whether the request is about tokens, which a tunnel server answers.
+pub(super) fn is_auth(parts: &Parts) -> bool {
+    parts.uri.path().starts_with("/auth/")
+}
+
+/// The answer to a request about tokens that only a tunnel server can answer, when there is none. What the tunnel server
+/// itself hands to the home server (reading a magic token) is left to the home server.
+pub(super) fn no_tunnel_server(parts: &Parts) -> Option<Response> {
+    let own = ["/auth/register-client", "/auth/signature-token", "/auth/validate-signature-token", "/auth/magic-token"];
+    (parts.method == Method::POST && own.contains(&parts.uri.path())).then(|| {
+        refusal::text(
+            StatusCode::NOT_FOUND,
+            format!(
+                "There is no tunnel server behind this gateway to answer {}. Start the gateway with `--tunnel URL`.\n",
+                parts.uri.path()
+            ),
+        )
+    })
 }
 
 /// Exactly one `clientId`, and that of this gateway's host: two would let one tenant be checked and another be asked.

@@ -7,9 +7,12 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tunnel_core::{Body, Failure, FailureKind, Request, Response};
+use tunnel_http::{IdleBody, fields, handshake};
 
-use super::{Shared, access, coalesce::Coalesce, connection::Connection, cors, moosicbox, refusal, websocket};
-use crate::{Profile, fields, idle::IdleBody};
+use super::{
+    Shared, access, coalesce::Coalesce, connection::Connection, cors, moosicbox, refusal, upload::Upload, websocket,
+};
+use crate::Profile;
 
 /// The body of every response.
 pub(super) type ReplyBody = Coalesce<IdleBody<Body>>;
@@ -28,10 +31,31 @@ pub(super) async fn answer(
 ) -> http::Response<ReplyBody> {
     let origin = request.headers().get(header::ORIGIN).cloned();
     let response = match respond(shared, connection, request).await {
-        Ok(response) => response,
-        Err(refused) => *refused,
+        Ok(mut response) => {
+            if shared.config.tunnel_headers {
+                // From elsewhere they would be taken for ours.
+                response.headers.remove(refusal::X_TUNNEL_REASON);
+                response.headers.remove(refusal::X_TUNNEL_OUTCOME);
+            }
+            response
+        }
+        Err(refused) => refused_by_us(*refused, shared.config.tunnel_headers),
     };
     finish(shared, origin.as_ref(), response)
+}
+
+/// An answer of the gateway's own: what it refuses was not carried out, unless it says otherwise.
+fn refused_by_us(mut response: Response, tunnel_headers: bool) -> Response {
+    let headers = &mut response.headers;
+    if tunnel_headers {
+        headers
+            .entry(refusal::X_TUNNEL_OUTCOME)
+            .or_insert(HeaderValue::from_static(refusal::Outcome::NotExecuted.name()));
+    } else {
+        headers.remove(refusal::X_TUNNEL_REASON);
+        headers.remove(refusal::X_TUNNEL_OUTCOME);
+    }
+    response
 }
 
 async fn respond(
@@ -40,6 +64,7 @@ async fn respond(
     request: http::Request<Incoming>,
 ) -> Result<Response, Box<Response>> {
     let (mut parts, incoming) = request.into_parts();
+    let incoming = Upload::new(incoming, parts.version, &connection.unread);
     let (access, config) = (&shared.access, &shared.config);
     access::normalise(&mut parts)?;
     access.check_names(&parts)?;
@@ -51,30 +76,46 @@ async fn respond(
             return Ok(response);
         }
     }
+    if config.profile == Profile::Moosicbox && moosicbox::is_auth(&parts) {
+        if let Some(auth) = &config.auth {
+            access.check_token_only(&mut parts)?;
+            let request = outgoing(shared, parts, incoming);
+            return auth.pass(request).await.map_err(|error| Box::new(refusal::unanswered(&error)));
+        }
+        if let Some(response) = moosicbox::no_tunnel_server(&parts) {
+            return Err(Box::new(response));
+        }
+    }
     access.check_token(&mut parts)?;
     if config.profile == Profile::Moosicbox {
         moosicbox::check_client_id(&parts, config.client_id.as_deref(), &shared.transport.health())?;
         note_the_app(&mut parts, connection);
     }
-    let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
-    if websocket::is_asked_for(&parts) {
+    if handshake::is_asked_for(&parts) {
+        let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
         return websocket::open(shared, connection, id, parts).await;
     }
-    parts.extensions.clear();
-    fields::strip_hop_by_hop(&mut parts.headers);
-    // The HTTP library answers 100 (Continue) when the transport asks for the body.
-    parts.headers.remove(header::EXPECT);
-    let request = Request::http(id, parts, request_body(shared, incoming));
-    let failed = |failure: &Failure| Box::new(refusal::failure(failure, config.tunnel_headers));
-    let response = shared.transport.send(request).await.map_err(|error| failed(error.failure()))?;
+    let request = outgoing(shared, parts, incoming);
+    let response = shared.transport.send(request).await.map_err(|error| Box::new(refusal::unanswered(&error)))?;
     if response.status.is_informational() {
         let message = format!("the host answered with {}, which ends no request", response.status);
-        return Err(failed(&Failure::new(FailureKind::Protocol, message)));
+        let failure = Failure::new(FailureKind::Protocol, message);
+        return Err(Box::new(refusal::failure(&failure, refusal::Outcome::Unknown)));
     }
     Ok(response)
 }
 
-fn request_body(shared: &Shared, incoming: Incoming) -> Body {
+/// The request as it goes on.
+fn outgoing(shared: &Shared, mut parts: Parts, incoming: Upload) -> Request {
+    parts.extensions.clear();
+    fields::strip_hop_by_hop(&mut parts.headers);
+    // The HTTP library answers 100 (Continue) when the body is asked for.
+    parts.headers.remove(header::EXPECT);
+    let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
+    Request::http(id, parts, request_body(shared, incoming))
+}
+
+fn request_body(shared: &Shared, incoming: Upload) -> Body {
     if incoming.is_end_stream() {
         return Body::empty();
     }

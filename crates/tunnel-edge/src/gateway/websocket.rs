@@ -3,25 +3,25 @@
 use std::{pin::pin, time::Duration};
 
 use futures::{FutureExt, Sink, SinkExt, Stream, StreamExt};
-use http::{HeaderValue, Method, StatusCode, Version, header, request::Parts};
+use http::{HeaderValue, StatusCode, header, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::{handshake::derive_accept_key, protocol::Role};
 use tokio_util::sync::CancellationToken;
 use tunnel_core::{Body, Failure, FailureKind, Response, WsClose, WsMessage, WsOpen, WsSession, WsUpgrade};
+use tunnel_http::{
+    WsLimits, WsPeer, WsRole, WsSocket, fields,
+    handshake::{self, HandshakeError},
+};
 
 use super::{GatewayConfig, Shared, connection::Connection, refusal};
-use crate::{
-    fields,
-    ws::{WsLimits, WsPeer, WsSocket},
-};
 
 /// How long one side may take for its part of the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the app's connection may take to switch after the 101.
 const SWITCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// RFC 6455 §7.4.1 and the registry that it founded.
+const UNSUPPORTED: u16 = 1003;
 const TOO_LARGE: u16 = 1009;
 const SERVICE_RESTART: u16 = 1012;
 
@@ -31,14 +31,6 @@ pub(super) struct Switched {
     session: WsSession,
 }
 
-/// Whether the app asks for a WebSocket (RFC 6455 §4.2.1).
-pub(super) fn is_asked_for(parts: &Parts) -> bool {
-    parts.method == Method::GET
-        && parts.version == Version::HTTP_11
-        && fields::has_token(&parts.headers, &header::CONNECTION, "upgrade")
-        && fields::has_token(&parts.headers, &header::UPGRADE, "websocket")
-}
-
 /// Opens the WebSocket through the transport; only then the app gets its 101.
 pub(super) async fn open(
     shared: &Shared,
@@ -46,15 +38,11 @@ pub(super) async fn open(
     id: u64,
     mut parts: Parts,
 ) -> Result<Response, Box<Response>> {
-    if parts.headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let mut response = refusal::text(StatusCode::UPGRADE_REQUIRED, "Only WebSocket version 13 is spoken here.\n");
-        response.headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(Box::new(response));
-    }
-    let key = parts.headers.remove(header::SEC_WEBSOCKET_KEY);
-    let (Some(key), Some(app)) = (key, parts.extensions.remove::<OnUpgrade>()) else {
-        return Err(Box::new(refusal::text(StatusCode::BAD_REQUEST, "The Sec-WebSocket-Key header is missing.\n")));
+    let switching = handshake::accept(&parts.headers).map_err(refused)?;
+    let Some(app) = parts.extensions.remove::<OnUpgrade>() else {
+        return Err(Box::new(refusal::text(StatusCode::BAD_REQUEST, "This connection cannot become a WebSocket.\n")));
     };
+    parts.headers.remove(header::SEC_WEBSOCKET_KEY);
     fields::strip_hop_by_hop(&mut parts.headers);
     for name in [header::SEC_WEBSOCKET_VERSION, header::SEC_WEBSOCKET_EXTENSIONS, header::EXPECT, header::TE] {
         parts.headers.remove(name);
@@ -63,19 +51,27 @@ pub(super) async fn open(
     let (headers, session, via) = match shared.transport.open_ws(open).await {
         Ok(WsUpgrade::Accepted { headers, session, via }) => (headers, session, via),
         Ok(WsUpgrade::Rejected(response)) => return Ok(response),
-        Err(failure) => return Err(Box::new(refusal::failure(&failure, shared.config.tunnel_headers))),
+        Err(failure) => return Err(Box::new(refusal::not_opened(&failure))),
     };
     connection.switch(Switched { app, session });
 
     let mut response = Response { headers, via, ..Response::new(StatusCode::SWITCHING_PROTOCOLS, Body::empty()) };
     fields::strip_hop_by_hop(&mut response.headers);
     response.headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
-    response.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    response.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes()))
-        .map_err(|_| Box::new(refusal::text(StatusCode::INTERNAL_SERVER_ERROR, "no accept key")))?;
-    response.headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    response.headers.extend(switching);
     Ok(response)
+}
+
+fn refused(error: HandshakeError) -> Box<Response> {
+    let status = match error {
+        HandshakeError::Version => StatusCode::UPGRADE_REQUIRED,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let mut response = refusal::text(status, format!("{error}\n"));
+    if error == HandshakeError::Version {
+        response.headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+    Box::new(response)
 }
 
 impl Switched {
@@ -88,7 +84,7 @@ impl Switched {
             idle_timeout: config.ws_idle_timeout,
         };
         let peer = WsPeer { name: "the app".to_owned(), broke_off: FailureKind::Aborted, silent: FailureKind::Aborted };
-        let app = WsSocket::new(TokioIo::new(app), Role::Server, limits, peer).await;
+        let app = WsSocket::new(TokioIo::new(app), WsRole::Server, limits, peer).await;
         let (mut app_sink, mut app_stream) = app.split();
         let WsSession { mut sink, mut stream } = self.session;
 
@@ -108,6 +104,8 @@ impl Switched {
                         tracing::debug!(%failure, "WebSocket of an app ended");
                         Farewell::Cut
                     }
+                    // What the app has sent is the reason: the other direction knows nothing of it.
+                    End::Sink(failure) if is_the_apps_fault(failure.kind()) => Farewell::about(&failure),
                     // The other direction knows why.
                     End::Sink(failure) => match timeout(CLOSE_TIMEOUT, down).await {
                         Ok(End::Closed | End::Sink(_)) => Farewell::Cut,
@@ -153,10 +151,15 @@ impl Farewell {
     fn about(failure: &Failure) -> Self {
         match failure.kind() {
             FailureKind::ServiceFailed => Self::Cut,
+            FailureKind::Unsupported => Self::say(UNSUPPORTED, failure.message()),
             FailureKind::TooLarge => Self::say(TOO_LARGE, failure.message()),
             _ => Self::say(SERVICE_RESTART, failure.message()),
         }
     }
+}
+
+const fn is_the_apps_fault(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::Unsupported | FailureKind::TooLarge)
 }
 
 /// How one direction ended.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tunnel_core::FailureKind;
+use tunnel_http::{HttpClientConfig, HttpPeer, WsLimits};
+
 use super::ServiceTarget;
 use crate::Profile;
 
@@ -49,6 +52,29 @@ impl ServiceConfig {
             ws_message_bytes_max: 16 * 1024 * 1024,
             ws_ping_interval: Duration::from_secs(30),
             ws_idle_timeout: Duration::from_secs(75),
+        }
+    }
+
+    /// The settings of the HTTP client to the service.
+    pub(super) fn client(&self) -> HttpClientConfig {
+        HttpClientConfig {
+            peer: HttpPeer {
+                name: format!("the service at {}", self.target),
+                unreachable: FailureKind::ServiceUnreachable,
+                silent: FailureKind::ServiceTimeout,
+                broke_off: FailureKind::ServiceFailed,
+            },
+            connect_timeout: self.connect_timeout,
+            head_timeout: self.head_timeout,
+            body_idle_timeout: self.body_idle_timeout,
+            pool_idle_max: self.pool_idle_max,
+            pool_idle_timeout: self.pool_idle_timeout,
+            header_bytes_max: self.header_bytes_max,
+            ws: WsLimits {
+                message_bytes_max: self.ws_message_bytes_max,
+                ping_interval: self.ws_ping_interval,
+                idle_timeout: self.ws_idle_timeout,
+            },
         }
     }
 

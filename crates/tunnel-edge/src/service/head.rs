@@ -1,11 +1,11 @@
 //! The request head as the service is to see it.
 
-use http::{HeaderName, HeaderValue, Version, header, request::Parts};
-use http_body::Body as _;
-use tunnel_core::{Body, Failure, FailureKind};
+use http::{HeaderName, HeaderValue, header, request::Parts};
+use tunnel_core::{Failure, FailureKind};
+use tunnel_http::{fields, query};
 
 use super::ServiceConfig;
-use crate::{Profile, fields, query};
+use crate::Profile;
 
 /// The upstream server refuses some routes to this user agent, so requests from outside must carry it.
 const USER_AGENT: HeaderValue = HeaderValue::from_static("MOOSICBOX_TUNNEL");
@@ -15,9 +15,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_USER_AGENT: HeaderName = HeaderName::from_static("x-forwarded-user-agent");
 const X_TUNNEL_ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-tunnel-access-token");
 
-/// Turns a head that came through the tunnel into one for the service. Framing is left to [`frame`].
+/// Turns a head that came through the tunnel into one for the service.
 pub(super) fn prepare(parts: &mut Parts, config: &ServiceConfig) -> Result<(), Failure> {
-    parts.version = Version::HTTP_11;
     parts.extensions.clear();
     let headers = &mut parts.headers;
     fields::strip_hop_by_hop(headers);
@@ -33,14 +32,6 @@ pub(super) fn prepare(parts: &mut Parts, config: &ServiceConfig) -> Result<(), F
         headers.insert(header::HOST, config.target.authority());
     }
     Ok(())
-}
-
-/// Declares the length of the body: what the sender declared, else what is known, else chunked.
-pub(super) fn frame(parts: &mut Parts, body: &Body) {
-    // Said by name, because the HTTP library leaves out the body of a GET of unknown length otherwise.
-    if !parts.headers.contains_key(header::CONTENT_LENGTH) && !body.is_end_stream() && !body.is_buffered() {
-        parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-    }
 }
 
 fn moosicbox(parts: &mut Parts, config: &ServiceConfig) -> Result<(), Failure> {

@@ -161,6 +161,12 @@ impl Transport for Failing {
             let frames = stream::iter([Ok(Frame::data(Bytes::from("some"))), Err(cut)]);
             return Ok(Response::new(StatusCode::OK, Body::stream(StreamBody::new(frames))));
         }
+        if parts.uri.path() == "/large" {
+            return Err(SendError::consumed(Failure::new(FailureKind::TooLarge, "too much")));
+        }
+        if parts.uri.path() == "/lost" {
+            return Err(SendError::unknown(Failure::new(FailureKind::ConnectionLost, "it broke")));
+        }
         Err(SendError::undelivered(Failure::new(FailureKind::ShuttingDown, "the host is stopping"), request))
     }
 
@@ -191,12 +197,50 @@ async fn a_failure_says_why_and_when_to_retry() {
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert_eq!(field(&answer, "retry-after"), Some("1"));
     assert_eq!(field(&answer, "x-tunnel-reason"), Some("shutting-down"));
-    assert!(answer.ends_with("the host is stopping. Try again in a second.\n"), "{answer}");
+    let text = "the host is stopping. The request was not carried out. Try again in a second.\n";
+    assert!(answer.ends_with(text), "{answer}");
 
     let mut quiet = plain();
     quiet.tunnel_headers = false;
     let tunnel = Tunnel::over(quiet, Arc::new(Failing)).await;
-    assert_eq!(field(&tunnel.get("/", "").await, "x-tunnel-reason"), None);
+    assert!(!tunnel.get("/", "").await.contains("x-tunnel-"));
+}
+
+#[tokio::test]
+async fn a_failure_says_whether_the_request_was_carried_out() {
+    let tunnel = Tunnel::over(plain(), Arc::new(Failing)).await;
+    for (path, fields, outcome) in [
+        ("/", "", "not-executed"),
+        ("/lost", "", "unknown"),
+        (
+            "/ws",
+            "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: x\r\n",
+            "not-executed",
+        ),
+        ("http://evil.example/", "", "not-executed"),
+    ] {
+        let mut stream = tunnel.connect().await;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = text(&read_head(&mut stream).await);
+        assert_eq!(field(&answer, "x-tunnel-outcome"), Some(outcome), "{path}: {answer}");
+    }
+    let answer = tunnel.get("/lost", "").await;
+    assert!(answer.contains("it broke. It is not known whether the request was carried out. "), "{answer}");
+}
+
+#[tokio::test]
+async fn an_app_that_is_still_uploading_gets_the_early_answer() {
+    let tunnel = Tunnel::over(plain(), Arc::new(Failing)).await;
+    for _ in 0..20 {
+        let mut stream = tunnel.connect().await;
+        let head = format!("POST /large HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", 32 << 20);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // An app that looks for an answer only when it has sent everything.
+        stream.write_all(&vec![7; 32 << 20]).await.unwrap();
+        let answer = text(&read_to_end(&mut stream).await);
+        assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("too much"), "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -7,4 +7,5 @@ mod access;
 mod faults;
 mod http;
 mod support;
+mod two_transports;
 mod websocket;

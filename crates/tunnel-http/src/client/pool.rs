@@ -1,26 +1,20 @@
-//! Connections to the service that are kept for the next request.
+//! Connections to the server that are kept for the next request.
 
 use std::{
-    error::Error as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
-use hyper::body::Incoming;
 use tokio::{
     runtime::Handle,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
-use tunnel_core::{Failure, FailureKind};
+use tunnel_core::Failure;
 
-use super::{
-    ServiceConfig, ServiceTarget,
-    dial::{Connection, Dialer},
-    upload::{Progress, Upload},
-};
+use super::{dial::Connection, upload::Progress};
 
-/// How long a connection may go on with an upload after its response is complete: a service may answer early and read
+/// How long a connection may go on with an upload after its response is complete: a server may answer early and read
 /// the rest, but nobody watches it any more.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -34,12 +28,10 @@ pub(super) struct Lease {
     connection: Connection,
     pool: Weak<Shared>,
     runtime: Handle,
-    progress: Option<Arc<Progress>>,
+    progress: Arc<Progress>,
 }
 
 struct Shared {
-    target: ServiceTarget,
-    dialer: Dialer,
     idle_max: usize,
     idle_timeout: Duration,
     state: Mutex<State>,
@@ -60,55 +52,25 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(config: &ServiceConfig, dialer: Dialer) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                target: config.target.clone(),
-                dialer,
-                idle_max: config.pool_idle_max,
-                idle_timeout: config.pool_idle_timeout,
-                state: Mutex::new(State::default()),
-            }),
-        }
+    pub(super) fn new(idle_max: usize, idle_timeout: Duration) -> Self {
+        Self { shared: Arc::new(Shared { idle_max, idle_timeout, state: Mutex::new(State::default()) }) }
     }
 
-    /// Sends the request and waits for the response head. A kept connection that turns out to be dead is replaced as
-    /// long as nothing of the request was written. Dropping the future closes the connection.
-    pub(super) async fn send(
-        &self,
-        mut request: http::Request<Upload>,
-    ) -> Result<(http::Response<Incoming>, Lease), Failure> {
-        while let Some(mut connection) = self.shared.take() {
-            match connection.sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, self.lease(connection))),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(failure(&error.into_error(), &self.shared.target)),
-                },
-            }
-        }
-        let Shared { target, dialer, .. } = &*self.shared;
-        let mut connection = dialer.dial().await?;
-        match connection.sender.try_send_request(request).await {
-            Ok(response) => Ok((response, self.lease(connection))),
-            Err(error) => Err(failure(&error.into_error(), target)),
-        }
+    /// A connection that was kept; it may have died since.
+    pub(super) fn take(&self) -> Option<Connection> {
+        self.shared.take()
     }
 
-    fn lease(&self, connection: Connection) -> Lease {
-        Lease { connection, pool: Arc::downgrade(&self.shared), runtime: Handle::current(), progress: None }
+    /// The connection carries an exchange whose response head has come.
+    pub(super) fn lease(&self, connection: Connection, progress: Arc<Progress>) -> Lease {
+        Lease { connection, pool: Arc::downgrade(&self.shared), runtime: Handle::current(), progress }
     }
 }
 
 impl Lease {
-    pub(super) fn with_progress(mut self, progress: Arc<Progress>) -> Self {
-        self.progress = Some(progress);
-        self
-    }
-
     /// Why the request body broke off, if it did.
     pub(super) fn upload_failure(&self) -> Option<Failure> {
-        self.progress.as_ref().and_then(|progress| progress.failure())
+        self.progress.failure()
     }
 
     /// The response is complete: the connection is kept once the request is complete too. May be called outside of a
@@ -182,26 +144,4 @@ async fn reap(pool: Weak<Shared>, idle_timeout: Duration) {
             return;
         }
     }
-}
-
-/// What an error of the HTTP library means: our own body broke off, or the service did.
-fn failure(error: &hyper::Error, target: &ServiceTarget) -> Failure {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(failure) = inner.downcast_ref::<Failure>() {
-            return failure.clone();
-        }
-        cause = inner.source();
-    }
-    let message = if error.is_user() {
-        // The body did not keep to its declared length.
-        return Failure::new(FailureKind::BadRequest, format!("the request could not be sent: {error}"));
-    } else if error.is_parse_too_large() {
-        format!("the service at {target} sent a response head that is too large")
-    } else if error.is_parse() {
-        format!("the service at {target} did not answer in HTTP/1.1 ({error})")
-    } else {
-        format!("the service at {target} closed the connection before it answered")
-    };
-    Failure::new(FailureKind::ServiceFailed, message)
 }

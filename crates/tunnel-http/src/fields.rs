@@ -19,7 +19,7 @@ const HOP_BY_HOP: [HeaderName; 6] = [
 const ALWAYS_END_TO_END: [HeaderName; 2] = [HOST, CONTENT_LENGTH];
 
 /// Removes what belongs to the hop the message came from; `TE: trailers` stays, because this hop relays trailers too.
-pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = tokens(headers, &CONNECTION)
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
         .filter(|name| !ALWAYS_END_TO_END.contains(name) && *name != TE)
@@ -34,12 +34,12 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Whether a comma-separated header holds this token, in any case.
-pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token))
 }
 
 /// Appends to a comma-separated list in one header, or starts it.
-pub(crate) fn append_to_list(headers: &mut HeaderMap, name: &HeaderName, value: &[u8]) {
+pub fn append_to_list(headers: &mut HeaderMap, name: &HeaderName, value: &[u8]) {
     let mut list: Vec<u8> = Vec::new();
     for present in headers.get_all(name) {
         list.extend_from_slice(present.as_bytes());

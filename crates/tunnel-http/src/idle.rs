@@ -14,7 +14,7 @@ use tunnel_core::Failure;
 
 pin_project! {
     /// Wraps a body; only the time in which somebody waits for it counts, so a slow reader never trips it.
-    pub(crate) struct IdleBody<B> {
+    pub struct IdleBody<B> {
         #[pin]
         inner: B,
         timeout: Duration,
@@ -26,7 +26,7 @@ pin_project! {
 
 impl<B> IdleBody<B> {
     /// Fails with `failure` when nothing arrives for `timeout`; zero means never.
-    pub(crate) const fn new(inner: B, timeout: Duration, failure: Failure) -> Self {
+    pub const fn new(inner: B, timeout: Duration, failure: Failure) -> Self {
         Self { inner, timeout, sleep: None, waiting: false, failure: Some(failure) }
     }
 }

@@ -1,4 +1,4 @@
-//! The request body on its way to the service, and who keeps whom waiting.
+//! The request body on its way to the server, and who keeps whom waiting.
 
 use std::{
     pin::Pin,
@@ -26,6 +26,11 @@ impl Upload {
         let state = State { waits_for_client: false, since: Instant::now(), failure: None };
         let progress = Arc::new(Progress { state: Mutex::new(state), changed: Notify::new() });
         (Self { body, progress: Arc::clone(&progress) }, progress)
+    }
+
+    /// The body again, if the request was never sent.
+    pub(super) fn into_body(self) -> Body {
+        self.body
     }
 }
 
@@ -55,15 +60,20 @@ pub(super) struct Progress {
 }
 
 struct State {
-    /// Whether the service wants more of the body than the client has sent; else the service is to move.
+    /// Whether the server wants more of the body than the client has sent; else the server is to move.
     waits_for_client: bool,
     since: Instant,
     failure: Option<Failure>,
 }
 
 impl Progress {
-    /// Waits until the service has been to move for this long.
-    pub(super) async fn service_stalled(&self, limit: Duration) {
+    /// The server is to move from now on.
+    pub(super) fn start(&self) {
+        self.lock().since = Instant::now();
+    }
+
+    /// Waits until the server has been to move for this long.
+    pub(super) async fn server_stalled(&self, limit: Duration) {
         self.stalled(false, limit).await;
     }
 
@@ -75,7 +85,7 @@ impl Progress {
         self.stalled(true, limit).await;
     }
 
-    /// Why the request body broke off, if it did: then the service is not to blame for what follows.
+    /// Why the request body broke off, if it did: then the server is not to blame for what follows.
     pub(super) fn failure(&self) -> Option<Failure> {
         self.lock().failure.clone()
     }

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 /// The decoded values of a parameter, in order. Names are compared decoded and case-sensitively; `+` stays `+`, as in
 /// today's tunnel.
-pub(crate) fn values<'a>(uri: &'a Uri, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
+pub fn values<'a>(uri: &'a Uri, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
     segments(uri)
         .map(|segment| segment.split_once('=').unwrap_or((segment, "")))
         .filter(move |(key, _)| decode(key) == name)
@@ -15,12 +15,12 @@ pub(crate) fn values<'a>(uri: &'a Uri, name: &str) -> impl Iterator<Item = Cow<'
 }
 
 /// How many parameters have this name in any spelling of upper and lower case.
-pub(crate) fn count_any_case(uri: &Uri, name: &str) -> usize {
+pub fn count_any_case(uri: &Uri, name: &str) -> usize {
     segments(uri).filter(|segment| key(segment).eq_ignore_ascii_case(name)).count()
 }
 
 /// The target in origin form without these parameters; every other byte is as it was.
-pub(crate) fn without(uri: &Uri, names: &[&str]) -> Result<Uri, http::uri::InvalidUri> {
+pub fn without(uri: &Uri, names: &[&str]) -> Result<Uri, http::uri::InvalidUri> {
     let goes = |segment: &str| names.contains(&&*key(segment));
     if !segments(uri).any(goes) {
         return Ok(uri.clone());

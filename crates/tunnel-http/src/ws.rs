@@ -31,30 +31,30 @@ const READ_BUFFER_BYTES: usize = 16 * 1024;
 
 /// The limits of one hop.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WsLimits {
+pub struct WsLimits {
     /// The largest message, in bytes, that the hop accepts.
-    pub(crate) message_bytes_max: usize,
+    pub message_bytes_max: usize,
     /// A ping goes out after so much silence; zero means never.
-    pub(crate) ping_interval: Duration,
+    pub ping_interval: Duration,
     /// The hop fails after so much silence in spite of pings; zero means never.
-    pub(crate) idle_timeout: Duration,
+    pub idle_timeout: Duration,
 }
 
 /// Who is at the other end, for messages.
 #[derive(Clone, Debug)]
-pub(crate) struct WsPeer {
+pub struct WsPeer {
     /// Its name within a sentence.
-    pub(crate) name: String,
+    pub name: String,
     /// The kind of failure when it breaks off.
-    pub(crate) broke_off: FailureKind,
+    pub broke_off: FailureKind,
     /// The kind of failure when it falls silent.
-    pub(crate) silent: FailureKind,
+    pub silent: FailureKind,
 }
 
 /// One hop. As a stream it ends after a close message; an abnormal end is an error item.
 ///
 /// Both halves may be used from different tasks.
-pub(crate) struct WsSocket<S> {
+pub struct WsSocket<S> {
     inner: WebSocketStream<S>,
     limits: WsLimits,
     peer: WsPeer,
@@ -72,7 +72,7 @@ pub(crate) struct WsSocket<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WsSocket<S> {
     /// A hop over a byte stream on which the handshake is done. Does not wait.
-    pub(crate) async fn new(io: S, role: Role, limits: WsLimits, peer: WsPeer) -> Self {
+    pub async fn new(io: S, role: Role, limits: WsLimits, peer: WsPeer) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .max_message_size(Some(limits.message_bytes_max))

@@ -1,33 +1,32 @@
-//! The response body on its way from the service.
+//! The response body on its way from the server.
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tunnel_core::{Failure, FailureKind};
+use tunnel_core::Failure;
 
-use super::{ServiceConfig, ServiceTarget, pool::Lease};
+use super::{HttpClientConfig, pool::Lease};
 use crate::idle::IdleBody;
 
 /// A response body with the connection it comes from: kept after a clean end, closed when dropped before.
-pub(super) struct ServiceBody(IdleBody<Leased>);
+pub(super) struct ReplyBody(IdleBody<Leased>);
 
-impl ServiceBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease, config: &ServiceConfig) -> Self {
-        let leased = Leased { incoming, lease: Some(lease), target: config.target.clone() };
-        let silent = Failure::new(
-            FailureKind::ServiceTimeout,
-            format!("the service at {} sent nothing more for {:?}", config.target, config.body_idle_timeout),
-        );
-        Self(IdleBody::new(leased, config.body_idle_timeout, silent))
+impl ReplyBody {
+    pub(super) fn new(incoming: Incoming, lease: Lease, config: &Arc<HttpClientConfig>) -> Self {
+        let HttpClientConfig { peer, body_idle_timeout, .. } = &**config;
+        let silent = Failure::new(peer.silent, format!("{} sent nothing more for {body_idle_timeout:?}", peer.name));
+        let leased = Leased { incoming, lease: Some(lease), config: Arc::clone(config) };
+        Self(IdleBody::new(leased, *body_idle_timeout, silent))
     }
 }
 
-impl Body for ServiceBody {
+impl Body for ReplyBody {
     type Data = Bytes;
     type Error = Failure;
 
@@ -48,7 +47,7 @@ struct Leased {
     incoming: Incoming,
     /// `None` after the end, clean or not.
     lease: Option<Lease>,
-    target: ServiceTarget,
+    config: Arc<HttpClientConfig>,
 }
 
 impl Leased {
@@ -62,10 +61,8 @@ impl Leased {
         // Taken, so that the connection closes at once.
         let lease = self.lease.take();
         lease.and_then(|lease| lease.upload_failure()).unwrap_or_else(|| {
-            Failure::new(
-                FailureKind::ServiceFailed,
-                format!("the service at {} broke off its response ({error})", self.target),
-            )
+            let peer = &self.config.peer;
+            Failure::new(peer.broke_off, format!("{} broke off its response ({error})", peer.name))
         })
     }
 }

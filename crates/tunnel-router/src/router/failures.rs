@@ -1,0 +1,53 @@
+//! Whose fault a failure is, and what it means for a request.
+
+use tunnel_core::{Failure, FailureKind};
+
+/// Whether a failure of this kind speaks against the transport that reports it: it counts towards its being down.
+///
+/// Not: what the service behind the host does, what is wrong with the request, too many requests at once, and a peer that
+/// broke off without saying why (its service may have).
+pub(crate) const fn blames_transport(kind: FailureKind) -> bool {
+    matches!(
+        kind,
+        FailureKind::Timeout
+            | FailureKind::Refused
+            | FailureKind::Unauthorized
+            | FailureKind::ShuttingDown
+            | FailureKind::Protocol
+            | FailureKind::Unreachable
+            | FailureKind::ConnectionLost
+    )
+}
+
+/// Whether the other transport may do better: not if the service or the request itself is what fails.
+pub(crate) const fn may_differ(kind: FailureKind) -> bool {
+    !matches!(
+        kind,
+        FailureKind::ServiceUnreachable
+            | FailureKind::ServiceTimeout
+            | FailureKind::ServiceFailed
+            | FailureKind::BadRequest
+    )
+}
+
+/// Both transports failed. It is a timeout if one of them was, and that legacy cannot carry the request stays what it is.
+pub(crate) fn both(p2p: &Failure, legacy: &Failure) -> Failure {
+    let kind = match (p2p.kind(), legacy.kind()) {
+        (_, kind) if !blames_transport(kind) => kind,
+        (FailureKind::Timeout, _) | (_, FailureKind::Timeout) => FailureKind::Timeout,
+        _ => FailureKind::Unreachable,
+    };
+    Failure::new(kind, format!("neither transport works for this request; p2p: {p2p}; legacy: {legacy}"))
+}
+
+/// The request may have been executed, and repeating it might do so twice.
+pub(crate) fn outcome_unknown(failure: &Failure) -> Failure {
+    Failure::new(
+        failure.kind(),
+        format!("{failure}; whether the request was executed is unknown, so it is not sent over the other transport"),
+    )
+}
+
+pub(crate) fn no_p2p() -> Failure {
+    Failure::new(FailureKind::Unreachable, "there is no p2p transport here, and this request may use no other")
+}

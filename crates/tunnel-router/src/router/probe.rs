@@ -1,0 +1,77 @@
+//! Probes of p2p: at most one at a time, shared by all who want to know.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared as SharedFuture, WeakShared},
+};
+use tokio::time::timeout;
+use tunnel_core::{Failure, FailureKind, Transport};
+
+use super::{
+    failures,
+    shared::{Shared, lock},
+};
+use crate::counters::Counters;
+
+/// A probe under way. Whoever waits for it drives it.
+pub(crate) type Probe = SharedFuture<BoxFuture<'static, Result<(), Failure>>>;
+
+pub(crate) struct Prober {
+    p2p: Option<Arc<dyn Transport>>,
+    counters: Arc<Counters>,
+    /// Weak, so that a probe for which nobody waits any more ends.
+    running: Mutex<Option<WeakShared<BoxFuture<'static, Result<(), Failure>>>>>,
+}
+
+impl Prober {
+    pub(crate) fn new(p2p: Option<Arc<dyn Transport>>, counters: Arc<Counters>) -> Self {
+        Self { p2p, counters, running: Mutex::new(None) }
+    }
+
+    /// The probe under way, or a new one that takes at most `limit`.
+    pub(crate) fn probe(&self, limit: Duration) -> Probe {
+        let mut running = lock(&self.running);
+        if let Some(probe) = running.as_ref().and_then(WeakShared::upgrade).filter(|probe| probe.peek().is_none()) {
+            return probe;
+        }
+        let (p2p, counters) = (self.p2p.clone(), Arc::clone(&self.counters));
+        let probe = async move {
+            let result = match p2p {
+                Some(p2p) => timeout(limit, p2p.probe()).await.unwrap_or_else(|_| {
+                    Err(Failure::new(FailureKind::Timeout, format!("a probe of p2p got no answer within {limit:?}")))
+                }),
+                None => Err(failures::no_p2p()),
+            };
+            if result.is_ok() {
+                counters.probes_succeeded.one()
+            } else {
+                counters.probes_failed.one()
+            }
+            result
+        };
+        let probe = probe.boxed().shared();
+        *running = probe.downgrade();
+        probe
+    }
+}
+
+/// Whether either transport works.
+pub(super) async fn either(shared: &Shared) -> Result<(), Failure> {
+    let mut failed = None;
+    if shared.p2p.is_some() {
+        match shared.prober.probe(shared.active().config.probe_timeout).await {
+            Ok(()) => return Ok(()),
+            Err(failure) => failed = Some(failure),
+        }
+    }
+    let Some(legacy) = &shared.legacy else { return failed.map_or_else(|| Err(failures::no_p2p()), Err) };
+    legacy.probe().await.map_err(|legacy| match failed {
+        Some(p2p) => failures::both(&p2p, &legacy),
+        None => legacy,
+    })
+}

@@ -1,0 +1,127 @@
+//! The state of a router, for people and dashboards.
+
+use serde::Serialize;
+use tunnel_core::{Failure, FailureKind, Health, Transport, TransportKind};
+
+use super::{failures, shared::Shared};
+use crate::{Cause, Counts, Mode, State};
+
+/// The state of a router.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// The configured mode.
+    pub mode: Mode,
+    /// The operator's override.
+    pub forced: Option<Mode>,
+    /// Whether the kill switch is on.
+    pub kill_switch: bool,
+    /// The configured rollout.
+    pub rollout_percent: f64,
+    /// p2p, if there is such a transport.
+    pub p2p: Option<P2pStatus>,
+    /// Legacy, if there is such a transport.
+    pub legacy: Option<TransportStatus>,
+    /// The path of the transport that a request without any rule would take: `direct`, `relayed`, `server`, `unknown`.
+    pub path: Option<&'static str>,
+    /// What happened since the start.
+    pub counts: Counts,
+}
+
+/// The state of p2p, as the router sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct P2pStatus {
+    /// Whether it is used.
+    pub state: State,
+    /// Why it is in this state.
+    pub cause: Cause,
+    /// For how long.
+    pub for_ms: u64,
+    /// When it is probed next; absent while there is no reason to.
+    pub next_probe_ms: Option<u64>,
+    /// When safe requests would start over legacy, too.
+    pub hedge_after_ms: u64,
+    /// What the transport says about itself.
+    pub transport: TransportStatus,
+}
+
+/// What a transport says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TransportStatus {
+    /// `healthy`, `probing` or `down`.
+    pub health: &'static str,
+    /// Its network path, if it is healthy.
+    pub path: Option<&'static str>,
+    /// The client id that its host announced.
+    pub client_id: Option<String>,
+    /// Why it is down.
+    pub failure: Option<String>,
+}
+
+impl From<Health> for TransportStatus {
+    fn from(health: Health) -> Self {
+        let (health, path, client_id, failure) = match health {
+            Health::Healthy { path, client_id } => ("healthy", Some(path.name()), client_id, None),
+            Health::Probing => ("probing", None, None, None),
+            Health::Down(failure) => ("down", None, None, Some(failure.to_string())),
+        };
+        Self { health, path, client_id, failure }
+    }
+}
+
+pub(super) fn status(shared: &Shared) -> Status {
+    let active = shared.active();
+    let config = &active.config;
+    let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let p2p = shared.p2p.as_ref().map(|p2p| {
+        let now = shared.now();
+        let hedge_after = shared.heads.p95().unwrap_or(config.hedge_after_max);
+        shared.look_at_p2p(|machine| P2pStatus {
+            state: machine.state(),
+            cause: machine.since().0,
+            for_ms: millis(now.saturating_sub(machine.since().1)),
+            next_probe_ms: machine.next_probe().map(|at| millis(at.saturating_sub(now))),
+            hedge_after_ms: millis(hedge_after.clamp(config.hedge_after_min, config.hedge_after_max)),
+            transport: p2p.health().into(),
+        })
+    });
+    Status {
+        mode: config.mode,
+        forced: active.forced,
+        kill_switch: active.kill_switch,
+        rollout_percent: config.rollout_percent,
+        p2p,
+        legacy: shared.legacy.as_ref().map(|legacy| legacy.health().into()),
+        path: match health(shared) {
+            Health::Healthy { path, .. } => Some(path.name()),
+            _ => None,
+        },
+        counts: shared.counters.snapshot(),
+    }
+}
+
+/// Healthy if either works. The client id is that of p2p, for only a peer's own word counts; else that of legacy.
+pub(super) fn health(shared: &Shared) -> Health {
+    let active = shared.active();
+    let is_used = shared.look_at_p2p(|machine| machine.state().is_usable());
+    let only_legacy = active.kill_switch || active.forced.unwrap_or(active.config.mode) == Mode::Legacy;
+    let of = |kind| shared.transport(kind).map(|transport: &std::sync::Arc<dyn Transport>| transport.health());
+    let (p2p, legacy) = (of(TransportKind::P2p), of(TransportKind::Legacy));
+    let (Some(p2p), Some(legacy)) = (p2p.clone(), legacy.clone()) else {
+        return p2p.or(legacy).unwrap_or_else(|| Health::Down(failures::no_p2p()));
+    };
+    let announced = match &p2p {
+        Health::Healthy { client_id, .. } => client_id.clone(),
+        _ => None,
+    };
+    let [first, second] = if is_used && !only_legacy { [p2p, legacy] } else { [legacy, p2p] };
+    match (first, second) {
+        (Health::Healthy { path, client_id }, _) | (_, Health::Healthy { path, client_id }) => {
+            Health::Healthy { path, client_id: announced.or(client_id) }
+        }
+        (Health::Down(first), Health::Down(second)) => Health::Down(Failure::new(
+            FailureKind::Unreachable,
+            format!("neither transport works; one: {first}; the other: {second}"),
+        )),
+        _ => Health::Probing,
+    }
+}
