@@ -10,3 +10,5 @@
 //! - [`message`]: the JSON texts of the WebSocket. Bodies travel in the packets of [`tunnel_core::packet`].
 
 pub mod message;
+#[cfg(feature = "server")]
+pub mod server;

@@ -84,6 +84,18 @@ impl Sequence {
         Some(packet)
     }
 
+    /// The packets that wait for one before them.
+    #[must_use]
+    pub fn waiting_packets(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The body bytes of the packets that wait for one before them.
+    #[must_use]
+    pub const fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
     /// Whether the last packet has been popped.
     #[must_use]
     pub const fn is_complete(&self) -> bool {

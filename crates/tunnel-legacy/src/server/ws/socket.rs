@@ -1,0 +1,166 @@
+//! What every WebSocket of the server does: write what is in its outbox, ping, and end when nothing is heard.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message,
+        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+
+use crate::server::{
+    Defect, Shared,
+    outbox::{Next, Outbox},
+};
+
+/// How long one side may take for its part of the closing handshake.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a message may take to be written.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the published server takes in one message, in bytes.
+const PUBLISHED_MESSAGE_BYTES_MAX: usize = 65_536;
+/// Full packets are 64 KiB.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+pub(super) type Reader<S> = SplitStream<WebSocketStream<S>>;
+pub(super) type Writer<S> = SplitSink<WebSocketStream<S>, Message>;
+
+/// The two halves of a WebSocket on which the handshake is done.
+pub(super) async fn split<S: AsyncRead + AsyncWrite + Unpin>(shared: &Shared, io: S) -> (Writer<S>, Reader<S>) {
+    let message_bytes_max = if shared.config.behaviour.has(Defect::MessagesLimitedTo64KiB) {
+        PUBLISHED_MESSAGE_BYTES_MAX
+    } else {
+        shared.config.limits.ws_message_bytes_max
+    };
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .max_message_size(Some(message_bytes_max))
+        .max_frame_size(Some(message_bytes_max));
+    WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await.split()
+}
+
+/// When something was last heard.
+pub(super) struct Heard(Mutex<Instant>);
+
+impl Heard {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Instant::now()))
+    }
+
+    /// Something was heard, or could not be.
+    pub(super) fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}
+
+/// How a WebSocket ended.
+pub(super) enum End {
+    /// The peer has closed it.
+    Closed,
+    /// It broke, or the peer is silent.
+    Broken,
+    /// It is to be closed.
+    Close(CloseFrame),
+}
+
+impl End {
+    pub(super) fn close(code: u16, reason: &'static str) -> Self {
+        Self::Close(CloseFrame { code: CloseCode::from(code), reason: reason.into() })
+    }
+
+    /// What a peer that broke the rules is told (RFC 6455 §7.4.1).
+    pub(super) fn after(error: &Error) -> Self {
+        match error {
+            Error::Capacity(_) => Self::close(1009, "the message is too long"),
+            Error::Utf8(_) => Self::close(1007, "the text is not UTF-8"),
+            Error::ConnectionClosed | Error::AlreadyClosed => Self::Closed,
+            _ => Self::Broken,
+        }
+    }
+}
+
+/// Writes what is in the outbox and pings, until it is closed or the peer falls silent.
+pub(super) async fn write<S>(shared: &Shared, writer: &mut Writer<S>, outbox: &Outbox, heard: &Heard) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let limits = &shared.config.limits;
+    let mut pings = interval(limits.ping_interval);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            _ = pings.tick() => {
+                if heard.elapsed() > limits.silence_timeout {
+                    return End::close(1001, "nothing was heard for too long");
+                }
+                if !matches!(timeout(WRITE_TIMEOUT, writer.send(Message::Ping(Bytes::new()))).await, Ok(Ok(()))) {
+                    return End::Broken;
+                }
+            }
+            next = outbox.next() => match timeout(WRITE_TIMEOUT, write_all(writer, outbox, next)).await {
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some(close))) => return End::Close(close),
+                Ok(Err(_)) | Err(_) => return End::Broken,
+            },
+        }
+    }
+}
+
+/// Writes all that is ready and flushes once; the close frame if one is next.
+async fn write_all<S>(writer: &mut Writer<S>, outbox: &Outbox, next: Next) -> Result<Option<CloseFrame>, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut next = Some(next);
+    while let Some(due) = next {
+        match due {
+            Next::Text(text) => writer.feed(Message::Text(text)).await?,
+            Next::Close(close) => return Ok(Some(close)),
+        }
+        next = outbox.try_next();
+    }
+    writer.flush().await?;
+    Ok(None)
+}
+
+/// The closing handshake.
+pub(super) async fn close<S>(end: End, writer: &mut Writer<S>, reader: &mut Reader<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let _ = timeout(CLOSE_TIMEOUT, async {
+        match end {
+            // The library has the answer ready.
+            End::Closed => {
+                let _ = writer.close().await;
+            }
+            End::Broken => {}
+            End::Close(frame) => {
+                if writer.send(Message::Close(Some(frame))).await.is_ok() {
+                    // Reads on to the peer's answer, so that the system does not reset the connection over unread bytes.
+                    while let Some(Ok(_)) = reader.next().await {}
+                }
+            }
+        }
+    })
+    .await;
+}
