@@ -1,7 +1,9 @@
 //! What a backend is.
 
 mod any;
+pub mod dual;
 pub mod iroh;
+pub mod legacy;
 pub mod p2p;
 pub mod simulator;
 pub mod world;
@@ -169,6 +171,9 @@ pub trait PeerBackend: Backend {
 
     /// Makes the process of a peer stand still, as SIGSTOP does: its address stays taken, and nobody answers there.
     fn freeze_peer(&self, peer: &Self::Provider) -> impl Future<Output = ()> + Send;
+
+    /// Lets the process of a peer go on that was [frozen](Self::freeze_peer).
+    fn thaw_peer(&self, peer: &Self::Provider) -> impl Future<Output = ()> + Send;
 
     /// Starts a peer again that was [killed](Self::kill_peer): same key, same address.
     fn revive_peer(&self, peer: PeerId) -> impl Future<Output = Self::Provider> + Send;

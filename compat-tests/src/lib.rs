@@ -29,6 +29,7 @@ pub mod black_box;
 pub mod body;
 pub mod cases;
 pub mod demo_service;
+pub mod fallback_cases;
 pub mod files;
 pub mod hub;
 pub mod pair;

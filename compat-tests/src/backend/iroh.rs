@@ -128,6 +128,11 @@ impl PeerBackend for IrohBackend {
         process.expect("it lives").freeze().await;
     }
 
+    async fn thaw_peer(&self, peer: &IrohPeer) {
+        let process = self.lock().by_id[&peer.local_peer_id()].process.clone();
+        process.expect("it lives").thaw();
+    }
+
     async fn revive_peer(&self, peer: PeerId) -> IrohPeer {
         let (key, address) = {
             let peers = self.lock();

@@ -10,7 +10,7 @@ use std::{
 
 use p2p_provider::{
     P2PProvider, PeerAddr, PeerId,
-    simulator::{SimNetwork, SimNode, SimP2P, SimPeerConfig},
+    simulator::{Fault, SimNetwork, SimNode, SimP2P, SimPeerConfig},
 };
 use tunnel_core::{Handler, PathKind, TransportKind, Via};
 
@@ -28,6 +28,7 @@ use super::{
 pub struct SimBackend {
     network: SimNetwork,
     nodes: Arc<Mutex<BTreeMap<PeerId, SimNode>>>,
+    frozen: Arc<Mutex<BTreeMap<PeerId, Fault>>>,
 }
 
 impl Backend for SimBackend {
@@ -84,7 +85,13 @@ impl PeerBackend for SimBackend {
     }
 
     async fn freeze_peer(&self, peer: &SimP2P) {
-        self.network.isolate(&self.node(peer.local_peer_id())).forever();
+        let id = peer.local_peer_id();
+        let frozen = self.network.isolate(&self.node(id));
+        lock(&self.frozen).insert(id, frozen);
+    }
+
+    async fn thaw_peer(&self, peer: &SimP2P) {
+        drop(lock(&self.frozen).remove(&peer.local_peer_id()));
     }
 
     async fn revive_peer(&self, peer: PeerId) -> SimP2P {
@@ -97,7 +104,7 @@ impl PeerBackend for SimBackend {
 impl SimBackend {
     /// Peers in this network.
     pub(super) fn new(network: SimNetwork) -> Self {
-        Self { network, nodes: Arc::default() }
+        Self { network, nodes: Arc::default(), frozen: Arc::default() }
     }
 
     fn node(&self, peer: PeerId) -> SimNode {

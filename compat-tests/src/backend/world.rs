@@ -6,6 +6,7 @@ mod simulated;
 use std::{future::Future, io, net::SocketAddr};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tunnel_legacy::server::Listener;
 
 pub use self::{
     real::{Real, RealIo, RealMachine, RealPort},
@@ -15,8 +16,8 @@ use super::PeerBackend;
 
 /// One run of one case: its peers, and machines with byte streams between them.
 pub trait World: Clone + Send + Sync + 'static {
-    /// The word with which the names of backends in it begin; empty for the real one.
-    const PREFIX: &'static str;
+    /// Whether waiting takes no real time, so that times can be measured.
+    const TIME_IS_VIRTUAL: bool;
     /// Its peers.
     type Peers: PeerBackend;
     /// Its machines.
@@ -40,7 +41,7 @@ pub trait Machine: Clone + Send + Sync + 'static {
     /// A byte stream, as TCP has them.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
     /// Accepts byte streams.
-    type Port: Port<Io = Self::Io>;
+    type Port: Listener<Io = Self::Io>;
 
     /// Opens the port.
     fn listen(&self) -> impl Future<Output = io::Result<Self::Port>> + Send;
@@ -57,16 +58,4 @@ pub trait Machine: Clone + Send + Sync + 'static {
 
     /// Starts the process of a machine that has crashed.
     fn start(&self);
-}
-
-/// A port on which a machine listens; dropping it closes the port.
-pub trait Port: Send + 'static {
-    /// A byte stream.
-    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-
-    /// The next byte stream, and who has opened it. Cancel safe.
-    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, SocketAddr)>> + Send;
-
-    /// The address of the port.
-    fn local_addr(&self) -> io::Result<SocketAddr>;
 }

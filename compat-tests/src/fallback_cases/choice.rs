@@ -86,8 +86,8 @@ pub async fn an_idle_stall_is_noticed_by_the_next_request<W: World>(world: W) {
 pub async fn a_wrong_p2p_credential_leaves_legacy<W: World>(world: W) {
     let stage = Stage::start(world, Service::hello()).await;
     let settings = ClientSettings::default();
-    let client = stage.backend.client_of(&stage.host, settings, [Credential::Wrong, Credential::Right], stage::config());
-    let client = client.await;
+    let credentials = [Credential::Wrong, Credential::Right];
+    let client = stage.backend.client_with(&stage.host, settings, credentials, stage::config()).await;
     let router = client.router();
     soon("connecting", client.legacy_connected()).await.expect("legacy connects");
     until("p2p is refused", || matches!(router.status().p2p, Some(p2p) if p2p.transport.health == "down")).await;

@@ -71,7 +71,7 @@ pub async fn a_file_whose_tunnel_server_dies_continues_over_p2p<W: World>(world:
         stage.host.heal_p2p().await;
         stage.router.network_changed();
         stage.p2p_is_used().await;
-        stage.backend.server().kill();
+        stage.backend.server().await.kill();
     })
     .await;
     continues(body).await;
@@ -162,7 +162,7 @@ pub async fn with_both_down_a_body_is_cut<W: World>(world: W) {
     let stage = Stage::start(world, File::new(Some(ETAG)).service()).await;
     let response = stage.answer(get("/song"), P2p, Reason::P2pHealthy).await;
     is_cut(&stage, response, async || {
-        stage.backend.server().kill();
+        stage.backend.server().await.kill();
         stage.host.cut_p2p().await;
     })
     .await;

@@ -54,18 +54,19 @@ async fn send_and<W: World>(
     result
 }
 
-/// A host that drains over p2p takes nothing any more and says so: even a POST may go the other way, and is done once.
+/// What p2p has refused was not executed: even a POST may go the other way, and is done once.
 pub async fn what_p2p_did_not_deliver_goes_over_legacy_whatever_its_method<W: World>(world: W) {
-    let stage = Stage::start(world, Service::echo()).await;
-    let _draining = stage.host.refuse_over_p2p().await;
-    for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-        let before = stage.seen.all();
+    let refuses = Service::http(|_| async { Err(Failure::new(FailureKind::Refused, "not now")) });
+    let stage = Stage::of_two(world, [Arc::new(refuses), Arc::new(Service::echo())], stage::config()).await;
+    let methods = [Method::POST, Method::GET, Method::PUT, Method::PATCH, Method::DELETE];
+    for (index, method) in methods.into_iter().enumerate() {
         let response = stage.send(request(method.clone(), "/", Body::full(JSON))).await.expect("a response");
         assert_eq!(response.via.map(|via| via.transport), Some(Legacy), "{method}");
         assert_eq!(text(response.body).await.unwrap(), JSON, "{method}");
-        assert_eq!(stage.seen.all(), before + 1, "{method}");
+        assert_eq!(stage.seen.by(Legacy), index + 1, "{method}");
     }
-    assert_eq!(stage.seen.by(P2p), 0);
+    assert!(stage.seen.by(P2p) > 0);
+    assert!(stage.router.status().counts.fallbacks > 0);
 }
 
 /// Harmless to repeat, so the caller notices nothing.
@@ -133,7 +134,7 @@ pub async fn a_get_whose_tunnel_server_dies_before_the_head_is_answered_over_p2p
     })
     .await;
     assert_ne!(stage.p2p_state(), tunnel_router::State::Healthy);
-    let response = send_and(&stage, get("/"), &asked, async || stage.backend.server().kill()).await.unwrap();
+    let response = send_and(&stage, get("/"), &asked, async || stage.backend.server().await.kill()).await.unwrap();
     assert_eq!(response.via.map(|via| (via.transport, via.reason)), Some((P2p, Some(Reason::LegacyFailed.name()))));
     assert_eq!(text(response.body).await.unwrap(), "ok");
 }
@@ -153,7 +154,7 @@ pub async fn a_failure_of_the_service_does_not_change_the_transport<W: World>(wo
 /// Nobody waits for ever, and the failure tells what is wrong with each of them.
 pub async fn with_both_down_a_request_fails_soon_and_says_why<W: World>(world: W) {
     let stage = Stage::start(world, Service::hello()).await;
-    stage.backend.server().kill();
+    stage.backend.server().await.kill();
     stage.lose_p2p().await;
     for request in [get("/"), post("/", Body::full(JSON))] {
         let began = Instant::now();
@@ -179,7 +180,7 @@ pub async fn with_both_down_a_request_fails_soon_and_says_why<W: World>(world: W
 /// p2p needs no server.
 pub async fn with_the_tunnel_server_down_p2p_does_not_care<W: World>(world: W) {
     let stage = Stage::start(world, Service::echo()).await;
-    stage.backend.server().kill();
+    stage.backend.server().await.kill();
     for _ in 0..20 {
         let response = stage.answer(post("/", Body::full("not JSON")), P2p, Reason::P2pHealthy).await;
         assert_eq!(text(response.body).await.unwrap(), "not JSON");
@@ -197,9 +198,9 @@ pub async fn a_restarted_tunnel_server_is_found_again<W: World>(world: W) {
     let stage = Stage::start(world, service).await;
     stage.lose_p2p().await;
     drop(stage.answer(get("/"), Legacy, Reason::P2pDown).await);
-    stage.backend.server().kill();
+    stage.backend.server().await.kill();
     assert!(stage.send(get("/")).await.is_err());
-    stage.backend.server().start().await;
+    stage.backend.server().await.start().await;
     let response = soon("an answer", async {
         loop {
             match tunnel_core::Transport::send(&stage.router, get("/")).await {

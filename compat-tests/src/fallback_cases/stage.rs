@@ -16,7 +16,7 @@ use tunnel_router::{Reason, Router, RouterConfig, State};
 
 use crate::{
     backend::{
-        ClientSettings, HostSettings, RunningClient,
+        ClientSettings, Credential, HostSettings, RunningClient,
         dual::{DualBackend, DualClient, DualHost},
         world::World,
     },
@@ -104,7 +104,7 @@ impl<W: World> Stage<W> {
     /// A service for each transport, p2p first.
     pub(super) async fn of_two(world: W, services: [Arc<dyn Handler>; 2], config: RouterConfig) -> Self {
         let (backend, host, seen) = home(&world, services).await;
-        let client = backend.client_with(&host, ClientSettings::default(), config).await;
+        let client = client(&backend, &host, config).await;
         soon("connecting", client.connected()).await.expect("both transports connect");
         let router = client.router();
         Self { world, backend, host, client, router, seen }
@@ -115,7 +115,7 @@ impl<W: World> Stage<W> {
         let service: Arc<dyn Handler> = Arc::new(service);
         let (backend, host, seen) = home(&world, [Arc::clone(&service), service]).await;
         host.cut_p2p().await;
-        let client = backend.client_with(&host, ClientSettings::default(), config).await;
+        let client = client(&backend, &host, config).await;
         soon("connecting", client.legacy_connected()).await.expect("legacy connects");
         let router = client.router();
         Self { world, backend, host, client, router, seen }
@@ -171,9 +171,13 @@ async fn home<W: World>(
 ) -> (DualBackend<W>, DualHost<W>, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
     let [p2p, legacy] = services;
-    let watched = |service, kind| Arc::new(Watched { service, seen: Arc::clone(&seen), kind });
+    let watched = |service, kind| -> Arc<dyn Handler> { Arc::new(Watched { service, seen: Arc::clone(&seen), kind }) };
     let backend = DualBackend::new(world.clone());
     let (p2p, legacy) = (watched(p2p, TransportKind::P2p), watched(legacy, TransportKind::Legacy));
-    let host = backend.host_with(p2p, legacy, HostSettings::default()).await;
+    let host = backend.host_with([p2p, legacy], HostSettings::default()).await;
     (backend, host, seen)
+}
+
+async fn client<W: World>(backend: &DualBackend<W>, host: &DualHost<W>, config: RouterConfig) -> DualClient<W> {
+    backend.client_with(host, ClientSettings::default(), [Credential::Right; 2], config).await
 }

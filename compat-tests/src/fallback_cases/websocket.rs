@@ -70,7 +70,7 @@ pub async fn one_whose_tunnel_server_dies_ends_and_the_next_opens_over_p2p<W: Wo
     stage.p2p_is_used().await;
     // It stays where it is.
     talks(&mut session, 2).await;
-    stage.backend.server().kill();
+    stage.backend.server().await.kill();
     ends(session).await;
     let mut next = stage.websocket(P2p, Reason::P2pHealthy).await;
     talks(&mut next, 3).await;

@@ -20,11 +20,12 @@ use tokio_tungstenite::{
     tungstenite::{handshake::derive_accept_key, protocol::Role},
 };
 use tokio_util::task::AbortOnDropHandle;
+use tunnel_legacy::server::Listener;
 
 use super::Head;
 use crate::backend::{
     spawn,
-    world::{Machine, Port, World},
+    world::{Machine, World},
 };
 
 /// The WebSocket of a host.

@@ -13,8 +13,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
 };
+use tunnel_legacy::server::Listener;
 
-use super::{Machine, Port, World};
+use super::{Machine, World};
 use crate::backend::{
     iroh::{IrohBackend, run_in_real_time},
     lock,
@@ -27,7 +28,7 @@ pub struct Real {
 }
 
 impl World for Real {
-    const PREFIX: &'static str = "";
+    const TIME_IS_VIRTUAL: bool = false;
     type Peers = IrohBackend;
     type Machine = RealMachine;
 
@@ -127,7 +128,7 @@ pub struct RealPort {
     machine: RealMachine,
 }
 
-impl Port for RealPort {
+impl Listener for RealPort {
     type Io = RealIo;
 
     async fn accept(&mut self) -> io::Result<(RealIo, SocketAddr)> {

@@ -8,8 +8,9 @@ use std::{
 };
 
 use p2p_provider::simulator::{SimNetwork, SimNode, SimTcpListener, SimTcpStream};
+use tunnel_legacy::server::Listener;
 
-use super::{Machine, Port, World};
+use super::{Machine, World};
 use crate::backend::simulator::{SimBackend, run_with_seeds};
 
 /// The only port of a machine.
@@ -24,7 +25,7 @@ pub struct Simulated {
 }
 
 impl World for Simulated {
-    const PREFIX: &'static str = "simulated_";
+    const TIME_IS_VIRTUAL: bool = true;
     type Peers = SimBackend;
     type Machine = SimMachine;
 
@@ -87,7 +88,7 @@ pub struct SimPort {
     address: SocketAddr,
 }
 
-impl Port for SimPort {
+impl Listener for SimPort {
     type Io = SimTcpStream;
 
     async fn accept(&mut self) -> io::Result<(SimTcpStream, SocketAddr)> {
