@@ -5,6 +5,7 @@ mod simulated;
 
 use std::{future::Future, io, net::SocketAddr};
 
+use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tunnel_legacy::server::Listener;
 
@@ -50,7 +51,7 @@ pub trait Machine: Clone + Send + Sync + 'static {
     fn address(&self) -> SocketAddr;
 
     /// Opens a byte stream.
-    fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Self::Io>> + Send + 'static;
+    fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<Self::Io>>;
 
     /// Ends the process without a word, as SIGKILL does: the system closes all of its byte streams. What belonged to the
     /// process only reports errors from now on; the caller drops it.

@@ -48,6 +48,9 @@ pub struct HttpClientConfig {
     pub pool_idle_max: usize,
     /// How long an idle connection is kept.
     pub pool_idle_timeout: Duration,
+    /// Whether a connection is kept after a 204 or a 304, which have no body. Some servers send the end of a chunked body
+    /// there all the same (`actix-web` behind its compression), and the next response would begin with it.
+    pub keep_after_bodiless: bool,
     /// The largest response head, in bytes; at least 8192.
     pub header_bytes_max: usize,
     /// The limits of WebSockets.
@@ -192,8 +195,11 @@ impl HttpClient {
     fn response(&self, response: http::Response<Incoming>, lease: Lease) -> Response {
         let (mut parts, incoming) = response.into_parts();
         fields::strip_hop_by_hop(&mut parts.headers);
+        let bodiless = matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let body = if incoming.is_end_stream() {
-            lease.release();
+            if self.config.keep_after_bodiless || !bodiless {
+                lease.release();
+            }
             Body::empty()
         } else {
             Body::stream(ReplyBody::new(incoming, lease, &self.config))

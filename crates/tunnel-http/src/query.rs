@@ -14,6 +14,11 @@ pub fn values<'a>(uri: &'a Uri, name: &str) -> impl Iterator<Item = Cow<'a, str>
         .map(|(_, value)| decode(value))
 }
 
+/// The decoded names, in order.
+pub fn keys(uri: &Uri) -> impl Iterator<Item = Cow<'_, str>> {
+    segments(uri).filter(|segment| !segment.is_empty()).map(key)
+}
+
 /// How many parameters have this name in any spelling of upper and lower case.
 pub fn count_any_case(uri: &Uri, name: &str) -> usize {
     segments(uri).filter(|segment| key(segment).eq_ignore_ascii_case(name)).count()
@@ -68,6 +73,7 @@ mod tests {
     fn reads_decoded_values() {
         let uri: Uri = "/?clientId=a%20b+c&x=1&clientId&CLIENTID=z".parse().unwrap();
         assert_eq!(values(&uri, "clientId").collect::<Vec<_>>(), ["a b+c", ""]);
+        assert_eq!(keys(&uri).collect::<Vec<_>>(), ["clientId", "x", "clientId", "CLIENTID"]);
         assert_eq!(count_any_case(&uri, "clientId"), 3);
     }
 }

@@ -32,6 +32,7 @@ fn config() -> HttpClientConfig {
         body_idle_timeout: Duration::from_mins(1),
         pool_idle_max: 4,
         pool_idle_timeout: Duration::from_secs(30),
+        keep_after_bodiless: true,
         header_bytes_max: 8192,
         ws: WsLimits {
             message_bytes_max: 1024,

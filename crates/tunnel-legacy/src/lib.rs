@@ -7,8 +7,21 @@
 //! Speaks what the published crates of MoosicBox speak, and between two ends of this project the few additions of
 //! `spec/legacy.md`.
 //!
+//! - [`LegacyClient`]: a [`Transport`](tunnel_core::Transport) towards a tunnel server.
+//! - [`AuthClient`]: the calls by which a home server gets its tokens.
 //! - [`message`]: the JSON texts of the WebSocket. Bodies travel in the packets of [`tunnel_core::packet`].
 
+pub mod client;
+mod connect;
+mod credentials;
+mod error;
 pub mod message;
+mod peek;
 #[cfg(feature = "server")]
 pub mod server;
+mod url;
+
+pub use client::{LegacyClient, LegacyConfig};
+pub use credentials::AuthClient;
+pub use error::LegacyError;
+pub use url::TunnelUrl;

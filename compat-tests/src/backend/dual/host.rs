@@ -47,7 +47,7 @@ impl<W: World> DualHost<W> {
         settings: HostSettings,
     ) -> Self {
         let legacy = legacy.host(legacy_handler, settings.clone()).await;
-        let p2p = peers.host(Arc::clone(&p2p_handler), settings).await;
+        let p2p = P2pHost::start(peers, Arc::clone(&p2p_handler), settings).await;
         let ticket = p2p.ticket();
         Self { peers: peers.clone(), legacy, p2p: Mutex::new(P2p::Up(p2p)), handler: p2p_handler, ticket }
     }
@@ -61,7 +61,7 @@ impl<W: World> DualHost<W> {
     ) -> Self {
         let legacy = legacy.revive(dead.legacy, Arc::clone(&handler)).await;
         let p2p =
-            if p2p_too { P2p::Up(peers.revive(dead.p2p, Arc::clone(&handler)).await) } else { P2p::Down(dead.p2p) };
+            if p2p_too { P2p::Up(P2pHost::revive(peers, dead.p2p, Arc::clone(&handler)).await) } else { P2p::Down(dead.p2p) };
         Self { peers: peers.clone(), legacy, p2p: Mutex::new(p2p), handler, ticket: dead.ticket }
     }
 
@@ -100,7 +100,7 @@ impl<W: World> DualHost<W> {
     pub async fn heal_p2p(&self) {
         let mut p2p = self.p2p.lock().await;
         *p2p = match std::mem::replace(&mut *p2p, P2p::Moving) {
-            P2p::Down(dead) => P2p::Up(self.peers.revive(dead, Arc::clone(&self.handler)).await),
+            P2p::Down(dead) => P2p::Up(P2pHost::revive(&self.peers, dead, Arc::clone(&self.handler)).await),
             P2p::Frozen(host) => {
                 host.thaw().await;
                 P2p::Up(host)

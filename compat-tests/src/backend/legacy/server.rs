@@ -85,10 +85,10 @@ impl<W: World> Server<W> {
     pub async fn register(&self, client_id: &str) -> Account {
         let (token, signature) = (format!("token-of-{client_id}"), format!("signature-of-{client_id}"));
         let storage = &self.0.storage;
-        storage.add_client_token(client_id, &TokenHash::of(&token)).await.expect("memory does not fail");
+        let hashes = (TokenHash::of(&token), TokenHash::of(&signature));
+        storage.add_client_token(client_id, &hashes.0).await.expect("memory does not fail");
         let expires = NOW + 14 * 24 * 3600;
-        let added = storage.add_signature_token(client_id, &TokenHash::of(&signature), expires, NOW);
-        added.await.expect("memory does not fail");
+        storage.add_signature_token(client_id, &hashes.1, expires, NOW).await.expect("memory does not fail");
         Account { client_id: client_id.to_owned(), token, signature }
     }
 

@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use futures::future::BoxFuture;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -90,14 +91,14 @@ impl Machine for RealMachine {
         lock(&self.0).address.expect("it has listened")
     }
 
-    fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<RealIo>> + Send + 'static {
+    fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<RealIo>> {
         let machine = self.clone();
-        async move {
+        Box::pin(async move {
             if !lock(&machine.0).up {
                 return Err(dead());
             }
             machine.own(TcpStream::connect(to).await?)
-        }
+        })
     }
 
     fn crash(&self) {

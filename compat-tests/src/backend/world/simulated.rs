@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, atomic::{AtomicUsize, Ordering}},
 };
 
+use futures::future::BoxFuture;
 use p2p_provider::simulator::{SimNetwork, SimNode, SimTcpListener, SimTcpStream};
 use tunnel_legacy::server::Listener;
 
@@ -68,9 +69,9 @@ impl Machine for SimMachine {
         self.node.address(PORT)
     }
 
-    fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<SimTcpStream>> + Send + 'static {
+    fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<SimTcpStream>> {
         let node = self.node.clone();
-        async move { node.connect_tcp(to).await }
+        Box::pin(async move { node.connect_tcp(to).await })
     }
 
     fn crash(&self) {

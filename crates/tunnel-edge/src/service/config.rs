@@ -69,6 +69,7 @@ impl ServiceConfig {
             body_idle_timeout: self.body_idle_timeout,
             pool_idle_max: self.pool_idle_max,
             pool_idle_timeout: self.pool_idle_timeout,
+            keep_after_bodiless: true,
             header_bytes_max: self.header_bytes_max,
             ws: WsLimits {
                 message_bytes_max: self.ws_message_bytes_max,

@@ -1,0 +1,31 @@
+//! Request bodies, brought into memory.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tunnel_core::{Body, Failure, FailureKind, convert::PAYLOAD_BYTES_MAX};
+use tunnel_http::IdleBody;
+
+use super::head::body_too_long;
+use crate::peek::{Peeked, peek};
+
+/// Why a request body is not in memory.
+pub(super) enum NotCollected {
+    /// It is too long; here it is again.
+    TooLong(Failure, Body),
+    /// It broke off, or has what the tunnel cannot carry.
+    Lost(Failure),
+}
+
+/// Brings a request body into memory, as far as the tunnel carries it: 262,144 bytes.
+pub(super) async fn collect(body: Body, idle_timeout: Duration) -> Result<Bytes, NotCollected> {
+    if let Some(bytes) = body.as_bytes() {
+        return Ok(bytes.clone());
+    }
+    let message = format!("the app sent nothing of its request body for {idle_timeout:?}");
+    let body = Body::stream(IdleBody::new(body, idle_timeout, Failure::new(FailureKind::Timeout, message)));
+    match peek(body, PAYLOAD_BYTES_MAX).await.map_err(NotCollected::Lost)? {
+        Peeked::Whole(bytes) => Ok(bytes),
+        Peeked::Longer(body) => Err(NotCollected::TooLong(body_too_long(PAYLOAD_BYTES_MAX + 1), body)),
+    }
+}
