@@ -32,6 +32,7 @@ pub mod demo_service;
 pub mod fallback_cases;
 pub mod files;
 pub mod hub;
+pub mod legacy_cases;
 pub mod pair;
 pub mod patience;
 pub mod peer_cases;

@@ -31,7 +31,7 @@ struct Open {
 
 impl<W: World> LegacyRunningClient<W> {
     /// Starts it; it connects when somebody asks.
-    pub(in crate::backend) fn start(
+    pub fn start(
         world: &W,
         server: std::net::SocketAddr,
         account: &Account,
