@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 
-use crate::config::{GatewayOptions, HostOptions, LogOptions, Seeds, Span};
+use crate::{
+    admin::AdminAddress,
+    config::{GatewayOptions, HostOptions, LogOptions, RoutingOptions, Seeds, Span, TunnelServerOptions},
+};
 
 /// HTTP and WebSockets to a server at home, peer to peer
 ///
@@ -27,7 +30,7 @@ pub(crate) struct GlobalOptions {
     /// Print JSON, one object per line, on stdout
     #[arg(long, global = true, env = "TUNNEL_P2P_JSON", value_parser = BoolishValueParser::new())]
     pub(crate) json: bool,
-    /// Read options from this TOML file, tables [host], [gateway] and [log]; the keys are the flags without `--`
+    /// Read options from this TOML file, tables [host], [gateway], [tunnel-server] and [log]; the keys are the flags without `--`
     #[arg(long, global = true, env = "TUNNEL_P2P_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Log more; repeat for still more
@@ -48,6 +51,15 @@ pub(crate) enum Command {
     /// Reach a host by its ticket and offer its service on a local port
     #[command(after_help = GATEWAY_EXAMPLES)]
     Gateway(GatewayOptions),
+    /// Show how a running gateway or host is, from its admin endpoint
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(StatusOptions),
+    /// Say which way a request takes, and why
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainOptions),
+    /// Run a tunnel server: what host and gateway use when there is no peer-to-peer way
+    #[command(after_help = TUNNEL_SERVER_EXAMPLES)]
+    TunnelServer(TunnelServerOptions),
     /// Run service, host and gateway on this machine and check every byte that passes
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoOptions),
@@ -66,6 +78,36 @@ pub(crate) enum Command {
     /// Show this machine's peer id, or rotate the secret of its ticket
     #[command(after_help = ID_EXAMPLES)]
     Id(IdOptions),
+}
+
+/// Options of `tunnel-p2p status`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StatusOptions {
+    /// The admin endpoint [default: `admin` in [gateway] of the configuration file, or 127.0.0.1:8018]
+    #[arg(long, env = "TUNNEL_P2P_STATUS_ADMIN", value_name = "ADDRESS:PORT")]
+    pub(crate) admin: Option<AdminAddress>,
+    /// Show the last requests too: how each went, and why
+    #[arg(long, env = "TUNNEL_P2P_STATUS_DECISIONS", value_parser = BoolishValueParser::new())]
+    pub(crate) decisions: bool,
+}
+
+/// Options of `tunnel-p2p explain`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ExplainOptions {
+    /// The path of the request
+    #[arg(long, env = "TUNNEL_P2P_EXPLAIN_PATH", value_name = "PATH", default_value = "/")]
+    pub(crate) path: String,
+    /// The client id that the request names [default: that of the gateway]
+    #[arg(long, env = "TUNNEL_P2P_EXPLAIN_CLIENT_ID", value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// The method of the request
+    #[arg(long, env = "TUNNEL_P2P_EXPLAIN_METHOD", value_name = "METHOD", default_value = "GET")]
+    pub(crate) method: String,
+    /// Ask this running gateway; without it only the configuration decides, and health is not known
+    #[arg(long, env = "TUNNEL_P2P_EXPLAIN_ADMIN", value_name = "ADDRESS:PORT")]
+    pub(crate) admin: Option<AdminAddress>,
+    #[command(flatten)]
+    pub(crate) routing: RoutingOptions,
 }
 
 /// Options of `tunnel-p2p demo`.
@@ -229,6 +271,9 @@ Configuration:
     [gateway]
     ticket-file = \"/etc/tunnel-p2p/ticket\"
     listen = \"127.0.0.1:8080\"
+    tunnel = \"https://tunnel.example.org\"
+    rollout = 25
+    rule = [\"/files/**=p2p-first\", \"POST /api/**=p2p-only\"]
     [log]
     filter = \"info\"
 
@@ -244,6 +289,8 @@ Exit codes:
   1    something failed, or a check found a difference
   2    the command line or the configuration is wrong
   3    could not start: a port is in use, a key is unreadable, nothing to check
+  4    status: requests take the tunnel server, or one of two ways is down
+  5    status: no way works
   130  stopped at once: by a second Ctrl-C, or while checks ran";
 
 const HOST_EXAMPLES: &str = "\
@@ -267,10 +314,64 @@ Examples:
 The responses say how they came (x-tunnel-transport, x-tunnel-path):
   curl -i http://127.0.0.1:8080/
 
+Beside the peer-to-peer way there may be a tunnel server, and rules which way
+a request takes; each response then says why it came as it did (x-tunnel-reason):
+  tunnel-p2p gateway --ticket-file ~/ticket --client-id home \\
+    --tunnel https://tunnel.example.org --tunnel-token-file ~/client-token \\
+    --rollout 25 --rule '/files/**=p2p-first' --kill-switch-file /run/no-p2p
+  touch /run/no-p2p          from the next request on everything takes the server
+  kill -HUP PID              reads --config again; kill -USR1 PID turns the switch
+
 On any address but loopback the gateway wants an access token, which apps send
 as `x-tunnel-access-token: TOKEN` or `authorization: Bearer TOKEN`:
   tunnel-p2p gateway --ticket-file ~/ticket --listen 0.0.0.0:8080 \\
     --access-token-file ~/token";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  tunnel-p2p gateway --ticket-file ~/ticket --tunnel http://tunnel.example.org --admin 127.0.0.1:8018
+  tunnel-p2p status
+  tunnel-p2p status --admin 127.0.0.1:8018 --decisions
+  tunnel-p2p status --json | jq .health
+
+Exit codes:
+  0  a gateway: requests go peer to peer; a host: every way to it works
+  3  nobody answers at the address
+  4  a gateway: requests take the tunnel server; a host: one of two ways works
+  5  no way works
+
+What can be changed while a gateway runs, with what answers in JSON:
+  curl -H 'x-tunnel-admin: 1' -d '{\"mode\":\"legacy\"}' http://127.0.0.1:8018/mode
+  curl -H 'x-tunnel-admin: 1' -d '{\"on\":true}' http://127.0.0.1:8018/kill-switch
+  curl -H 'x-tunnel-admin: 1' -X POST http://127.0.0.1:8018/reload
+  curl -H 'x-tunnel-admin: 1' -X POST http://127.0.0.1:8018/drain";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  What a running gateway would do now:
+    tunnel-p2p explain --admin 127.0.0.1:8018 --client-id home --path /files/track
+  What a configuration says, before anything runs with it:
+    tunnel-p2p explain --config tunnel.toml --client-id home --path /files/track
+    tunnel-p2p explain --rollout 25 --client-id home
+    tunnel-p2p explain --rule 'POST /api/**=p2p-only' --path /api/x --method POST
+
+The strongest wins: kill switch, mode set by the operator, first rule that
+matches, rollout (a client id outside it takes the tunnel server), mode.";
+
+const TUNNEL_SERVER_EXAMPLES: &str = "\
+Examples:
+  A tunnel server for this machine, its tokens in a file:
+    tunnel-p2p tunnel-server --access-token-file ~/tunnel-access --database ~/tunnel.db
+  A host that is reached through it as well, and registers at its first start:
+    tunnel-p2p host --service http://127.0.0.1:8000 --client-id home \\
+      --tunnel http://127.0.0.1:8016 --tunnel-access-token-file ~/tunnel-access
+  A gateway that falls back to it:
+    tunnel-p2p gateway --ticket-file ~/ticket --client-id home \\
+      --tunnel http://127.0.0.1:8016 --tunnel-token-file ~/client-token
+
+The client token is what the host prints and keeps when it registers. This
+server speaks plain HTTP: put a proxy with TLS before it on any other network
+than your own. It can read what passes through it; peer to peer nobody can.";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
@@ -345,14 +446,14 @@ mod tests {
     #[test]
     fn every_option_of_these_commands_has_its_environment_variable() {
         let cli = Cli::command();
-        for name in ["host", "gateway", "demo", "compat", "simulate"] {
+        for name in ["host", "gateway", "status", "tunnel-server", "demo", "compat", "simulate"] {
             let command = cli.find_subcommand(name).expect("command exists");
             for arg in command.get_arguments() {
                 let long = arg.get_long().expect("every option has a long name");
                 if long == "help" {
                     continue;
                 }
-                let expected = format!("TUNNEL_P2P_{}_{}", name, long.replace('-', "_")).to_uppercase();
+                let expected = format!("TUNNEL_P2P_{name}_{long}").replace('-', "_").to_uppercase();
                 assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(expected.as_str()), "--{long}");
             }
         }

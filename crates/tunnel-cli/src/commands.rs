@@ -3,10 +3,13 @@
 mod bench;
 mod compat;
 mod demo;
+mod explain;
 mod gateway;
 mod host;
 mod id;
 mod simulate;
+mod status;
+mod tunnel_server;
 
 use crate::{
     cli::{Cli, Command},
@@ -27,7 +30,10 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
     }
     match cli.command {
         Command::Host(options) => host::run(&layered(&file, "host", &options)?, output),
-        Command::Gateway(options) => gateway::run(layered(&file, "gateway", &options)?, output),
+        Command::Gateway(options) => gateway::run(options, &file, cli.global.config, output),
+        Command::Status(options) => status::run(&options, &file, output),
+        Command::Explain(options) => explain::run(&options, &file, output),
+        Command::TunnelServer(options) => tunnel_server::run(&layered(&file, "tunnel-server", &options)?, output),
         Command::Demo(options) => demo::run(&options, output),
         Command::Compat(options) => compat::run(&options, output),
         Command::Bench(options) => bench::run(&options, output),

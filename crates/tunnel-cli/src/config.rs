@@ -6,8 +6,11 @@
 mod file;
 mod gateway;
 mod host;
+mod routing;
 mod seeds;
 mod time;
+mod tunnel;
+mod tunnel_server;
 mod values;
 
 use clap::{Args, ValueEnum};
@@ -17,8 +20,11 @@ pub(crate) use self::{
     file::ConfigFile,
     gateway::GatewayOptions,
     host::HostOptions,
+    routing::{ModeOption, RoutingOptions, RuleOption},
     seeds::Seeds,
     time::{Span, set},
+    tunnel::{GatewayTunnelOptions, HostTunnelOptions},
+    tunnel_server::TunnelServerOptions,
     values::ProfileOption,
 };
 use crate::error::CliError;
@@ -54,7 +60,13 @@ pub(crate) enum LogFormat {
 }
 
 /// Options that say the same thing in two ways.
-const ALTERNATIVES: [[&str; 2]; 2] = [["ticket", "ticket-file"], ["access-token", "access-token-file"]];
+const ALTERNATIVES: [[&str; 2]; 5] = [
+    ["ticket", "ticket-file"],
+    ["access-token", "access-token-file"],
+    ["tunnel-token", "tunnel-token-file"],
+    ["tunnel-signature", "tunnel-signature-file"],
+    ["tunnel-access-token", "tunnel-access-token-file"],
+];
 
 /// Lays the flags (and environment) of a command over its table of the file.
 pub(crate) fn layered<T>(file: &ConfigFile, table: &str, flags: &T) -> Result<T, CliError>

@@ -9,6 +9,10 @@ pub(crate) enum Outcome {
     Done,
     /// Stopped at once, with work under way.
     Aborted,
+    /// Looked at, and it works in another way than the best one.
+    Degraded,
+    /// Looked at, and it does not work.
+    Down,
 }
 
 impl Outcome {
@@ -16,6 +20,8 @@ impl Outcome {
     pub(crate) fn exit_code(self) -> ExitCode {
         match self {
             Self::Done => ExitCode::SUCCESS,
+            Self::Degraded => ExitCode::from(4),
+            Self::Down => ExitCode::from(5),
             // 128 + SIGINT, as shells report it.
             Self::Aborted => ExitCode::from(130),
         }

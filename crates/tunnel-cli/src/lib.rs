@@ -1,4 +1,4 @@
-//! The `tunnel-p2p` command: host, gateway, demo, compat, bench and id.
+//! The `tunnel-p2p` command: host, gateway, tunnel-server, status, explain, demo, compat, bench and id.
 //!
 //! The binary is a thin shell over this library.
 //!
@@ -7,14 +7,18 @@
 //! | `cli` | the command line, as `--help` shows it |
 //! | `config` | flags > environment > file > default |
 //! | `commands` | one file per command |
+//! | `admin` | the admin endpoint of a running gateway or host, and how to ask it |
+//! | `routing` | the router of a gateway: settings, kill switch, reading the configuration again |
+//! | `tunnel` | the way through a tunnel server, as host and gateway set it up |
 //! | `demo` | the stack of `tunnel-p2p demo` |
 //! | `compat` | the checks of `tunnel-p2p demo` and `compat`, and their report |
 //! | `bench` | the measurements of `tunnel-p2p bench` |
 //! | `simulate` | the runs of `tunnel-p2p simulate` |
 //! | `error`, `output` | what a person or a script reads, and the exit codes |
-//! | `state` | the key and the ticket secret of a host |
+//! | `state`, `secret` | the key, the ticket secret and the tunnel token of a host; secrets in files |
 //! | `runtime` | threads, runtimes and signals |
 
+mod admin;
 mod bench;
 mod cli;
 mod commands;
@@ -25,9 +29,12 @@ mod error;
 mod logging;
 mod output;
 mod p2p;
+mod routing;
 mod runtime;
+mod secret;
 mod simulate;
 mod state;
+mod tunnel;
 
 use std::process::ExitCode;
 

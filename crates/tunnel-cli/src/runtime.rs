@@ -66,3 +66,36 @@ impl Signals {
         }
     }
 }
+
+/// What a signal asks a running gateway for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// SIGHUP: read the configuration again.
+    Reload,
+    /// SIGUSR1: turn the kill switch.
+    KillSwitch,
+}
+
+/// SIGHUP and SIGUSR1.
+#[derive(Debug)]
+pub(crate) struct Controls {
+    hangup: Signal,
+    user: Signal,
+}
+
+impl Controls {
+    /// Takes over both signals: from here on they no longer end the process.
+    pub(crate) fn listen() -> Result<Self, CliError> {
+        let listen = |kind| signal(kind).map_err(|error| CliError::start("signals are not available").because(error));
+        Ok(Self { hangup: listen(SignalKind::hangup())?, user: listen(SignalKind::user_defined1())? })
+    }
+
+    /// Waits for the next one. Cancel safe: a signal is never lost.
+    pub(crate) async fn next(&mut self) -> Control {
+        tokio::select! {
+            biased;
+            _ = self.hangup.recv() => Control::Reload,
+            _ = self.user.recv() => Control::KillSwitch,
+        }
+    }
+}

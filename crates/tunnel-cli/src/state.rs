@@ -1,4 +1,6 @@
-//! What a host keeps between runs: its key and the secret of its ticket.
+//! What a host keeps between runs: its key, the secret of its ticket, and its token at a tunnel server.
+
+mod tunnel_token;
 
 use std::{
     env,
@@ -10,9 +12,12 @@ use p2p_provider::{
     key_file::{load, load_or_create, replace},
 };
 
+pub(crate) use self::tunnel_token::TunnelToken;
 use crate::error::CliError;
 
-/// The directory in which a host keeps its key and its ticket secret.
+const TUNNEL_TOKEN: &str = "host.tunnel-token";
+
+/// The directory in which a host keeps its key, its ticket secret and its tunnel token.
 #[derive(Clone, Debug)]
 pub(crate) struct StateDir(PathBuf);
 
@@ -48,6 +53,17 @@ impl StateDir {
     /// The secret inside the host's ticket, made at the first call.
     pub(crate) fn secret_or_create(&self) -> Result<SecretKey, CliError> {
         load_or_create(&self.0.join("host.secret")).map_err(|error| unusable(&error))
+    }
+
+    /// The host's token at this tunnel server, if it has registered there under this client id.
+    pub(crate) fn tunnel_token(&self, url: &str, client_id: &str) -> Result<Option<String>, CliError> {
+        let kept = tunnel_token::load(&self.0.join(TUNNEL_TOKEN))?;
+        Ok(kept.filter(|kept| kept.url == url && kept.client_id == client_id).map(|kept| kept.token))
+    }
+
+    /// Keeps the host's token at a tunnel server, in the place of any other.
+    pub(crate) fn keep_tunnel_token(&self, token: &TunnelToken) -> Result<(), CliError> {
+        tunnel_token::store(&self.0.join(TUNNEL_TOKEN), token)
     }
 
     /// Replaces the secret inside the host's ticket.

@@ -10,6 +10,7 @@
 //! - [`LegacyClient`]: a [`Transport`](tunnel_core::Transport) towards a tunnel server.
 //! - [`AuthClient`]: the calls by which a home server gets its tokens.
 //! - [`message`]: the JSON texts of the WebSocket. Bodies travel in the packets of [`tunnel_core::packet`].
+//! - `server` (feature `server`): a reference tunnel server.
 
 pub mod client;
 mod connect;

@@ -1,6 +1,7 @@
 //! Bodies of which every byte is known.
 
 use std::{
+    ops::Range,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -14,45 +15,46 @@ use tunnel_core::{Body, Failure, FailureKind};
 
 use crate::{
     oracle::{Oracle, Work},
-    plan::{End, Plan, Verb, bytes_of},
+    plan::{Content, End, Plan},
 };
 
 /// A body that is made up as it is read.
 pub struct Made {
     plan: Plan,
-    up: bool,
-    length: u64,
-    offset: u64,
+    content: Content,
+    /// What is still to come.
+    rest: Range<u64>,
     timer: Option<Pin<Box<Sleep>>>,
     end: End,
     /// The end is made of trailers.
     trailers: bool,
-    oracle: Oracle,
-    _work: Option<Work>,
+    work: Option<Work>,
 }
 
 impl Made {
     /// The body of a request.
     #[must_use]
-    pub const fn request(plan: Plan, oracle: Oracle) -> Self {
+    pub const fn request(plan: Plan) -> Self {
         let (end, trailers) = (plan.up_end, plan.trailers_up());
-        Self { plan, up: true, length: plan.up, offset: 0, timer: None, end, trailers, oracle, _work: None }
+        let (content, rest) = (plan.upload_content(), 0..plan.up);
+        Self { plan, content, rest, timer: None, end, trailers, work: None }
     }
 
-    /// The body of a response, on which the service works as long as it lives.
+    /// A part of the body of a response, on which the service works as long as it lives.
     #[must_use]
-    pub const fn response(plan: Plan, oracle: Oracle, work: Work) -> Self {
-        let (length, end, trailers) = (plan.down, plan.response_end(), plan.trailers_down());
-        Self { plan, up: false, length, offset: 0, timer: None, end, trailers, oracle, _work: Some(work) }
+    pub const fn response(plan: Plan, part: Range<u64>, work: Work) -> Self {
+        let (end, trailers) = (plan.response_end(), plan.trailers_down());
+        let content = plan.download_content(work.execution());
+        Self { plan, content, rest: part, timer: None, end, trailers, work: Some(work) }
     }
 
     /// As the contract's body; none for a length of zero.
     #[must_use]
     pub fn into_body(self) -> Body {
-        if self.up && self.plan.buffered {
-            return Body::full(bytes_of(self.plan.id, true, 0, usize::try_from(self.length).unwrap_or(usize::MAX)));
+        if self.content.up && self.plan.is_buffered() {
+            return Body::full(self.content.bytes(0, usize::try_from(self.rest.end).unwrap_or(usize::MAX)));
         }
-        if self.length == 0 && self.end == End::Proper { Body::empty() } else { Body::stream(self) }
+        if self.rest.is_empty() && self.end == End::Proper { Body::empty() } else { Body::stream(self) }
     }
 }
 
@@ -67,30 +69,29 @@ impl http_body::Body for Made {
             ready!(timer.as_mut().poll(cx));
             this.timer = None;
         }
-        let rest = this.length - this.offset;
-        if rest == 0 {
+        if this.rest.is_empty() {
             if std::mem::replace(&mut this.end, End::Proper) == End::Broken {
                 this.trailers = false;
                 return Poll::Ready(Some(Err(Failure::new(FailureKind::ServiceFailed, "broken off by plan"))));
             }
             let trailers = std::mem::take(&mut this.trailers);
-            return Poll::Ready(trailers.then(|| Ok(Frame::trailers(this.plan.trailers_of(this.up)))));
+            return Poll::Ready(trailers.then(|| Ok(Frame::trailers(this.plan.trailers_of(this.content.up)))));
         }
-        let length = usize::try_from(rest.min(this.plan.piece.max(1))).unwrap_or(usize::MAX);
-        let piece = bytes_of(this.plan.id, this.up, this.offset, length);
-        this.offset += length as u64;
-        if !this.up {
-            this.oracle.pulled(this.plan.id, length as u64);
+        let length = (this.rest.end - this.rest.start).min(this.plan.piece.max(1));
+        let piece = this.content.bytes(this.rest.start, usize::try_from(length).unwrap_or(usize::MAX));
+        this.rest.start += length;
+        if let Some(work) = &this.work {
+            work.pulled(this.rest.start, length);
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.offset == self.length && !self.trailers && !matches!(self.end, End::Broken | End::Short)
+        self.rest.is_empty() && !self.trailers && !matches!(self.end, End::Broken | End::Short)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = self.length - self.offset;
+        let rest = self.rest.end - self.rest.start;
         match self.end {
             _ if !self.plan.declared => SizeHint::default(),
             End::Proper => SizeHint::with_exact(rest),
@@ -132,31 +133,33 @@ pub enum Read {
 pub enum Side {
     /// That of the request, read by the service.
     Request,
-    /// That of the response, read by the client.
-    Response,
+    /// That of the response as the n-th execution made it, read by the client.
+    Response(u32),
 }
 
 /// Reads a body and compares every byte. What is short, long or wrong is a violation; an error is not.
 pub async fn read(mut body: Body, plan: &Plan, side: Side, pace: Pace, oracle: &Oracle) -> Read {
     let id = plan.id;
-    let (direction, expected, whole) = match side {
-        Side::Request => ("upload", plan.up, plan.is_whole_up()),
-        Side::Response => ("download", plan.expected_down(), plan.is_whole_down()),
+    let (direction, content, part, whole) = match side {
+        Side::Request => ("upload", plan.upload_content(), 0..plan.up, plan.is_whole_up()),
+        Side::Response(execution) => {
+            let start = plan.first_down();
+            let part = start..start + plan.expected_down();
+            ("download", plan.download_content(execution), part, plan.is_whole_down())
+        }
     };
-    // An echo comes down as it went up.
-    let up = side == Side::Request || plan.verb == Verb::Echo;
     let expects_trailers = if side == Side::Request { plan.trailers_up() } else { plan.trailers_down() };
-    let mut offset = 0;
+    let mut offset = part.start;
     let mut paused = false;
     let mut trailers = None;
     loop {
         match pace {
             Pace::Slow(pause) => tokio::time::sleep(pause).await,
-            Pace::Pause(after, pause) if offset >= after && !paused => {
+            Pace::Pause(after, pause) if offset - part.start >= after && !paused => {
                 paused = true;
                 tokio::time::sleep(pause).await;
             }
-            Pace::Leave(after) if offset >= after => return Read::Left,
+            Pace::Leave(after) if offset - part.start >= after => return Read::Left,
             _ => {}
         }
         let frame = match body.frame().await {
@@ -179,30 +182,30 @@ pub async fn read(mut body: Body, plan: &Plan, side: Side, pace: Pace, oracle: &
         if trailers.is_some() {
             oracle.violate(format!("the {direction} of request {id} went on after its trailers"));
         }
-        if piece != bytes_of(id, up, offset, piece.len()) {
+        if piece != content.bytes(offset, piece.len()) {
             oracle.violate(format!(
                 "the {direction} of request {id} is wrong in the {} bytes from {offset} on",
                 piece.len()
             ));
         }
         offset += piece.len() as u64;
-        if side == Side::Response {
-            let took = oracle.consumed(id, piece.len() as u64);
+        if side != Side::Request {
+            let took = oracle.consumed(id, offset);
             if let Pace::Prompt(limit) = pace
                 && took > limit
             {
                 oracle.violate(format!("a piece of the download of request {id} was under way for {took:?}"));
             }
         }
-        if offset > expected {
-            oracle.violate(format!("the {direction} of request {id} is longer than {expected} bytes"));
+        if offset > part.end {
+            oracle.violate(format!("the {direction} of request {id} goes on after byte {}", part.end));
         }
     }
-    if trailers != expects_trailers.then(|| plan.trailers_of(up)) {
+    if trailers != expects_trailers.then(|| plan.trailers_of(content.up)) {
         oracle.violate(format!("the {direction} of request {id} ended with the trailers {trailers:?}"));
     }
-    if offset != expected {
-        oracle.violate(format!("the {direction} of request {id} ended well after {offset} of {expected} bytes"));
+    if offset != part.end {
+        oracle.violate(format!("the {direction} of request {id} ended well at byte {offset} of {}", part.end));
     } else if !whole {
         oracle.violate(format!("the {direction} of request {id} ended well, but its source did not"));
     }

@@ -41,4 +41,4 @@ pub use environment::{Environment, EnvironmentError};
 pub use run::{Report, run_scenario, run_story};
 pub use scenarios::Scenario;
 pub use service::Service;
-pub use stage::{SimApp, SimClient, SimGateway, SimHost, SimServer, Stage, Talk, together};
+pub use stage::{Caller, SimApp, SimClient, SimGateway, SimHost, SimServer, SimTunnelServer, Stage, Talk, together};

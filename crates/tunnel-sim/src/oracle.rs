@@ -1,5 +1,9 @@
 //! What must hold, and the bookkeeping that tells whether it does.
 
+mod limits;
+mod record;
+mod routers;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,35 +12,17 @@ use std::{
 
 use p2p_provider::{CloseReason, simulator::Event};
 use tokio::time::Instant;
+use tunnel_core::{TransportKind, Via};
 
-/// A request ends within this, whatever happens: the head timeout of 75 s, the body's of 30 s, and what a slow link takes.
-pub const REQUEST_LIMIT: Duration = Duration::from_mins(5);
-
-/// When a client has gone, the service stops within this: a dead peer is noticed after 5 s, one that stands still after
-/// the 10 to 15 s of the control stream's pings.
-pub const ABORT_LIMIT: Duration = Duration::from_secs(20);
-
-/// After faults have healed, a request succeeds within this: an attempt that began before has 5 s to fail, the pause
-/// after it has at most 7.5 s, and a connection that stood still is noticed as above.
-pub const RESUME_LIMIT: Duration = Duration::from_secs(30);
-
-/// What may lie unread on one stream: its window.
-pub const WINDOW_BYTES: u64 = 1_250_000;
-
-/// What may be under way between a service and a reader that does not read: the window of a stream, and of a second one
-/// if the body has moved late, a batch (64 KiB), and what the reader takes ahead (48 KiB).
-pub const QUEUE_BYTES_MAX: u64 = 2 * WINDOW_BYTES + (112 << 10);
-
-/// What may be under way besides, when HTTP edges are on the way: on each of the two hops what HTTP libraries buffer on
-/// either side (408 KiB, hyper's limit) and a TCP window (256 KiB), and what the gateway merges (64 KiB).
-pub const EDGES_BYTES_MAX: u64 = 2 * (2 * (408 << 10) + (256 << 10)) + (64 << 10);
-
-/// No node dials more often than this within a second. The shortest pause is 125 ms, for each of two connections, and some
-/// dials follow a connection that has worked.
-const DIALS_MAX: usize = 24;
-
-/// Violations that are kept; one is enough to fail.
-const VIOLATIONS_MAX: usize = 20;
+pub use self::{
+    limits::{ABORT_LIMIT, EDGES_BYTES_MAX, QUEUE_BYTES_MAX, REQUEST_LIMIT, RESUME_LIMIT, WINDOW_BYTES},
+    routers::{Sight, Watch},
+};
+use self::{
+    limits::{DIALS_MAX, VIOLATIONS_MAX},
+    record::{Execution, Record},
+    routers::Routers,
+};
 
 /// How a request ended for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,21 +52,9 @@ struct State {
     reset: BTreeSet<(String, u64, u64)>,
     /// When each node dialled last, oldest first: at most [`DIALS_MAX`] times.
     dials: BTreeMap<String, VecDeque<Duration>>,
-}
-
-struct Record {
-    began: Instant,
-    ended: Option<(Ending, Instant)>,
-    /// How often the service has seen it.
-    started: u32,
-    /// How much of the service works on it now.
-    working: u32,
-    /// Bytes of the response body that were taken from the service, and that have reached the client.
-    pulled: u64,
-    consumed: u64,
-    /// When the last of them were taken.
-    pulled_at: Instant,
-    reported: bool,
+    /// Faults that are in force, apart from links that have merely changed.
+    faults: usize,
+    routers: Routers,
 }
 
 /// The ends of all requests of a run.
@@ -95,24 +69,13 @@ pub struct Tally {
 }
 
 impl Oracle {
-    /// A new request; returns its id.
+    /// A new request, which may be executed at most so often; returns its id.
     #[must_use]
-    pub fn begin(&self) -> u64 {
+    pub fn begin(&self, executions_max: u32) -> u64 {
         let mut state = self.lock();
         state.next_id += 1;
         let id = state.next_id;
-        let began = Instant::now();
-        let record = Record {
-            began,
-            ended: None,
-            started: 0,
-            working: 0,
-            pulled: 0,
-            consumed: 0,
-            pulled_at: began,
-            reported: false,
-        };
-        state.requests.insert(id, record);
+        state.requests.insert(id, Record::new(executions_max));
         id
     }
 
@@ -120,7 +83,7 @@ impl Oracle {
     pub fn end(&self, id: u64, ending: Ending) {
         let mut state = self.lock();
         let Some(record) = state.requests.get_mut(&id) else { return state.violate(format!("unknown request {id}")) };
-        let started = record.started;
+        let started = record.executions.len();
         if record.ended.replace((ending, Instant::now())).is_some() {
             state.violate(format!("request {id} ended twice"));
         }
@@ -129,17 +92,19 @@ impl Oracle {
         }
     }
 
-    /// The service has begun to work on a request; it works until the guard is dropped.
+    /// The service has begun to work on a request that came by this transport, if that is known; it works until the
+    /// guard is dropped.
     #[must_use]
-    pub fn work(&self, id: u64) -> Work {
+    pub fn work(&self, id: u64, by: Option<TransportKind>) -> Work {
         let mut state = self.lock();
+        let mut execution = 0;
         match state.requests.get_mut(&id) {
             None => state.violate(format!("the service has seen a request {id} that nobody sent")),
             Some(record) => {
-                record.started += 1;
-                record.working += 1;
-                let (started, ended) = (record.started, record.ended);
-                if started > 1 {
+                record.executions.push(Execution::new(by));
+                let (started, allowed, ended) = (record.executions.len(), record.executions_max, record.ended);
+                execution = u32::try_from(started).unwrap_or(u32::MAX);
+                if execution > allowed {
                     state.violate(format!("request {id} was executed {started} times"));
                 }
                 if let Some((Ending::Undelivered, _)) = ended {
@@ -147,7 +112,50 @@ impl Oracle {
                 }
             }
         }
-        Work { oracle: self.clone(), id }
+        Work { oracle: self.clone(), id, execution }
+    }
+
+    /// The client has the head of the response that the n-th execution made, and was told how it came.
+    pub fn answered(&self, id: u64, execution: u32, via: Option<Via>) {
+        let mut state = self.lock();
+        let Some(record) = state.requests.get(&id) else { return };
+        let Some(made) = record.execution(execution) else {
+            return state.violate(format!("request {id} was answered by an execution {execution} that never was"));
+        };
+        let (came, said) = (made.by, via.map(|via| via.transport));
+        if came.is_some() && came != said {
+            state.violate(format!("request {id} came by {came:?}, but is said to have come by {said:?}"));
+        }
+    }
+
+    /// Watches a router, as long as its process runs.
+    #[must_use]
+    pub fn watch(&self, name: &str, look: impl Fn() -> Sight + Send + 'static) -> Watch {
+        self.lock().routers.watch(name, Box::new(look))
+    }
+
+    /// The process of a router has ended.
+    pub fn forget(&self, watch: Watch) {
+        self.lock().routers.forget(watch);
+    }
+
+    /// A router has sent a request over the tunnel server, because it takes p2p for down.
+    pub fn shunned_p2p(&self, id: u64, watch: Watch) {
+        let mut state = self.lock();
+        let Some(record) = state.requests.get(&id) else { return };
+        if state.routers.must_use_p2p(watch, record.began) {
+            state.violate(format!("request {id} did not use p2p, which has worked long enough"));
+        }
+    }
+
+    /// How often the service has seen a request, and how it came.
+    #[must_use]
+    pub fn executions(&self, id: u64) -> Vec<Option<TransportKind>> {
+        self.lock()
+            .requests
+            .get(&id)
+            .map(|record| record.executions.iter().map(|one| one.by).collect())
+            .unwrap_or_default()
     }
 
     /// From now on bodies also go through HTTP edges, which hold some of them.
@@ -155,26 +163,17 @@ impl Oracle {
         self.lock().edges_bytes_max = EDGES_BYTES_MAX;
     }
 
-    /// Bytes were taken from the body of a response.
-    pub fn pulled(&self, id: u64, bytes: u64) {
-        let mut state = self.lock();
-        let Some(record) = state.requests.get_mut(&id) else { return };
-        record.pulled += bytes;
-        record.pulled_at = Instant::now();
-        let waiting = record.pulled.saturating_sub(record.consumed);
-        if waiting > QUEUE_BYTES_MAX + state.edges_bytes_max + bytes {
-            state.violate(format!("{waiting} bytes of request {id} wait for its reader"));
-        }
-    }
-
-    /// Bytes of the body of a response have reached the client. Returns how long the last of them were under way; zero
-    /// while there are more behind them.
+    /// The client has the body of a response up to this byte. Returns how long the last of them were under way; zero while
+    /// there are more behind them.
     #[expect(clippy::must_use_candidate, reason = "few want to know")]
-    pub fn consumed(&self, id: u64, bytes: u64) -> Duration {
+    pub fn consumed(&self, id: u64, position: u64) -> Duration {
         let mut state = self.lock();
         let Some(record) = state.requests.get_mut(&id) else { return Duration::ZERO };
-        record.consumed += bytes;
-        if record.consumed == record.pulled { record.pulled_at.elapsed() } else { Duration::ZERO }
+        record.consumed = position;
+        let furthest = record.executions.iter().max_by_key(|execution| execution.position);
+        furthest
+            .filter(|furthest| furthest.position == position)
+            .map_or(Duration::ZERO, |furthest| furthest.moved_at.elapsed())
     }
 
     /// Something that must not be.
@@ -185,6 +184,8 @@ impl Oracle {
     /// Looks at one event of the network.
     pub fn see(&self, now: Duration, node: &str, event: &Event<'_>) {
         match event {
+            Event::FaultBegan(name) if is_fault(name) => self.lock().faults += 1,
+            Event::FaultEnded(name) if is_fault(name) => self.lock().faults -= 1,
             Event::Dialled { .. } => self.lock().dialled(now, node),
             Event::Delivered { connection, stream, unread_bytes, .. } => {
                 let mut state = self.lock();
@@ -222,7 +223,7 @@ impl Oracle {
                 None if now - record.began > REQUEST_LIMIT => {
                     format!("request {id} has not ended after {REQUEST_LIMIT:?}")
                 }
-                Some((ending, at)) if record.working > 0 && now - at > ABORT_LIMIT => {
+                Some((ending, at)) if record.is_working() && now - at > ABORT_LIMIT => {
                     format!("the service still works on request {id}, {ABORT_LIMIT:?} after its end ({ending:?})")
                 }
                 _ => continue,
@@ -231,6 +232,8 @@ impl Oracle {
                 late.push(what);
             }
         }
+        let network_is_well = state.faults == 0;
+        late.extend(state.routers.look(network_is_well));
         for what in late {
             state.violate(what);
         }
@@ -244,7 +247,7 @@ impl Oracle {
             .iter()
             .filter_map(|(id, record)| match record {
                 Record { ended: None, .. } => Some(format!("request {id} has no end")),
-                Record { working, .. } if *working > 0 => Some(format!("the service works on request {id} for ever")),
+                record if record.is_working() => Some(format!("the service works on request {id} for ever")),
                 _ => None,
             })
             .collect();
@@ -298,16 +301,41 @@ impl State {
     }
 }
 
+/// Whether something does not pass, rather than pass in another way.
+fn is_fault(name: &str) -> bool {
+    name != "links changed"
+}
+
 /// The service's work on one request.
 pub struct Work {
     oracle: Oracle,
     id: u64,
+    execution: u32,
+}
+
+impl Work {
+    /// Which execution of the request this is, from 1 on.
+    #[must_use]
+    pub const fn execution(&self) -> u32 {
+        self.execution
+    }
+
+    /// So many bytes, up to this one of the body, were taken from the service.
+    pub fn pulled(&self, position: u64, bytes: u64) {
+        let mut state = self.oracle.lock();
+        let bound = QUEUE_BYTES_MAX + state.edges_bytes_max + bytes;
+        let Some(record) = state.requests.get_mut(&self.id) else { return };
+        let waiting = record.pulled(self.execution, position, bytes);
+        if waiting > bound {
+            state.violate(format!("{waiting} bytes of request {} wait for its reader", self.id));
+        }
+    }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
         if let Some(record) = self.oracle.lock().requests.get_mut(&self.id) {
-            record.working -= 1;
+            record.stop(self.execution);
         }
     }
 }

@@ -1,9 +1,18 @@
 //! What a request asks its service to do, written into its target, and the bytes that it moves.
 
+mod content;
+mod file;
+mod ws;
+
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+pub use self::{
+    content::{Content, bytes_of},
+    file::{File, Validator},
+    ws::WsVerb,
+};
 
 /// One request: what goes up, what comes down, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +35,16 @@ pub struct Plan {
     pub trailers: bool,
     /// Whether the request body is in memory from the start. It has no trailers then, and ends properly.
     pub buffered: bool,
+    /// Whether the request body is a JSON text, which a tunnel server carries. It is in memory then; from 2 bytes on.
+    pub json: bool,
     /// How the request body ends. Without a byte there is none.
     pub up_end: End,
     /// How the response body ends.
     pub down_end: End,
+    /// Of what kind the response body is.
+    pub file: File,
+    /// From which byte on the client wants the response body, if it is a download of a file with ranges.
+    pub from: u64,
 }
 
 /// How a body ends.
@@ -92,8 +107,11 @@ impl Plan {
             declared: true,
             trailers: false,
             buffered: false,
+            json: false,
             up_end: End::Proper,
             down_end: End::Proper,
+            file: File::NONE,
+            from: 0,
         }
     }
 
@@ -103,14 +121,36 @@ impl Plan {
         Self { up: bytes, ..Self::download(id, 8) }
     }
 
+    /// An upload of JSON, answered with a few bytes: what a tunnel server carries, too.
+    #[must_use]
+    pub const fn json(id: u64, bytes: u64) -> Self {
+        Self { json: true, ..Self::upload(id, bytes) }
+    }
+
+    /// A download of a file that can be continued anywhere.
+    #[must_use]
+    pub const fn file(id: u64, bytes: u64) -> Self {
+        Self { file: File::STRONG, ..Self::download(id, bytes) }
+    }
+
+    /// The method that fits.
+    #[must_use]
+    pub const fn method(&self) -> Method {
+        if self.up > 0 { Method::POST } else { Method::GET }
+    }
+
     /// The target that says all this.
     #[must_use]
     pub fn target(&self) -> String {
         let verb = name(&Verb::ALL, self.verb);
         let (up_end, down_end) = (name(&End::ALL, self.up_end), name(&End::ALL, self.down_end));
-        let Self { id, up, down, piece, declared, trailers, buffered, .. } = self;
-        let gap = self.gap.as_millis();
-        format!("/{verb}/{id}/{up}/{down}/{piece}/{gap}/{declared}/{trailers}/{buffered}/{up_end}/{down_end}")
+        let Self { id, up, down, piece, declared, trailers, buffered, json, file, from, .. } = self;
+        let (gap, validator) = (self.gap.as_millis(), file.validator.name());
+        format!(
+            "/{verb}/{id}/{up}/{down}/{piece}/{gap}/{declared}/{trailers}/{buffered}/{json}/{up_end}/{down_end}\
+             /{validator}/{}/{}/{from}",
+            file.ranges, file.changes
+        )
     }
 
     /// Reads a target.
@@ -121,23 +161,50 @@ impl Plan {
         let mut number = || parts.next()?.parse::<u64>().ok();
         let (id, up, down, piece, gap) = (number()?, number()?, number()?, number()?, number()?);
         let mut flag = || parts.next()?.parse::<bool>().ok();
-        let (declared, trailers, buffered) = (flag()?, flag()?, flag()?);
+        let (declared, trailers, buffered, json) = (flag()?, flag()?, flag()?, flag()?);
         let mut end = || named(&End::ALL, parts.next()?);
         let (up_end, down_end) = (end()?, end()?);
         let gap = Duration::from_millis(gap);
-        Some(Self { id, verb, up, down, piece, gap, declared, trailers, buffered, up_end, down_end })
+        let validator = Validator::named(parts.next()?)?;
+        let file = File { validator, ranges: parts.next()?.parse().ok()?, changes: parts.next()?.parse().ok()? };
+        let from = parts.next()?.parse().ok()?;
+        let plan =
+            Self { id, verb, up, down, piece, gap, declared, trailers, buffered, json, up_end, down_end, file, from };
+        Some(plan)
+    }
+
+    /// The body of the request.
+    #[must_use]
+    pub const fn upload_content(&self) -> Content {
+        Content { id: self.id, up: true, version: 0, json: if self.json { Some(self.up) } else { None } }
+    }
+
+    /// The body of the response that the n-th execution makes, from 1 on.
+    #[must_use]
+    pub const fn download_content(&self, execution: u32) -> Content {
+        // An echo comes down as it went up.
+        if matches!(self.verb, Verb::Echo) {
+            return self.upload_content();
+        }
+        Content { id: self.id, up: false, version: self.file.version(execution), json: None }
+    }
+
+    /// Whether the body of the request is in memory from the start.
+    #[must_use]
+    pub const fn is_buffered(&self) -> bool {
+        self.buffered || self.json
     }
 
     /// Whether the body of the request ends with trailers.
     #[must_use]
     pub const fn trailers_up(&self) -> bool {
-        self.trailers && !self.buffered && self.up > 0
+        self.trailers && !self.is_buffered() && self.up > 0
     }
 
     /// Whether the body of the response does.
     #[must_use]
     pub const fn trailers_down(&self) -> bool {
-        if matches!(self.verb, Verb::Echo) { self.trailers_up() } else { self.trailers && self.down > 0 }
+        if matches!(self.verb, Verb::Echo) { self.trailers_up() } else { self.trailers && self.down > self.first_down() }
     }
 
     /// The trailers, if there are any.
@@ -150,13 +217,19 @@ impl Plan {
     /// Bytes that the client is to receive.
     #[must_use]
     pub const fn expected_down(&self) -> u64 {
-        if matches!(self.verb, Verb::Echo) { self.up } else { self.down }
+        if matches!(self.verb, Verb::Echo) { self.up } else { self.down - self.first_down() }
+    }
+
+    /// The first byte of the response body that the client wants.
+    #[must_use]
+    pub const fn first_down(&self) -> u64 {
+        if matches!(self.verb, Verb::Echo) || self.up > 0 { 0 } else { self.from }
     }
 
     /// Whether the request body is whole, so that the service may see a proper end of it.
     #[must_use]
     pub const fn is_whole_up(&self) -> bool {
-        self.up == 0 || self.buffered || self.is_whole(self.up_end)
+        self.up == 0 || self.is_buffered() || self.is_whole(self.up_end)
     }
 
     /// Whether the response body is whole, so that the client may see a proper end of it.
@@ -179,68 +252,12 @@ impl Plan {
     }
 }
 
-/// What the service does with a WebSocket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WsVerb {
-    /// Sends every message back, and so also the close.
-    Echo,
-    /// Sends so many messages back, and then ends without a close.
-    Cut(u32),
-    /// Never answers the request.
-    Hang,
-}
-
-impl WsVerb {
-    /// The target that says this.
-    #[must_use]
-    pub fn target(self, id: u64) -> String {
-        match self {
-            Self::Echo => format!("/ws/{id}"),
-            Self::Cut(messages) => format!("/ws/{id}/cut/{messages}"),
-            Self::Hang => format!("/ws/{id}/hang"),
-        }
-    }
-
-    /// Reads a target: whose it is, and what to do.
-    #[must_use]
-    pub fn parse(path: &str) -> Option<(u64, Self)> {
-        let parts: Vec<&str> = path.strip_prefix("/ws/")?.split('/').collect();
-        let (id, verb) = match parts.as_slice() {
-            [id] => (id, Self::Echo),
-            [id, "cut", messages] => (id, Self::Cut(messages.parse().ok()?)),
-            [id, "hang"] => (id, Self::Hang),
-            _ => return None,
-        };
-        Some((id.parse().ok()?, verb))
-    }
-}
-
 fn name<T: Copy + PartialEq>(all: &[(&'static str, T)], wanted: T) -> &'static str {
     all.iter().find(|(_, value)| *value == wanted).map_or("", |(name, _)| name)
 }
 
 fn named<T: Copy>(all: &[(&'static str, T)], wanted: &str) -> Option<T> {
     all.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value)
-}
-
-/// The bytes of a body from `offset` on: a function of the request, the direction and the place.
-#[must_use]
-pub fn bytes_of(id: u64, up: bool, offset: u64, length: usize) -> Bytes {
-    let end = offset + length as u64;
-    let skip = usize::try_from(offset % 8).unwrap_or_default();
-    let mut bytes = Vec::with_capacity(length + 16);
-    for word in offset / 8..end.div_ceil(8) {
-        bytes.extend_from_slice(&mix(id << 1 | u64::from(up), word).to_le_bytes());
-    }
-    Bytes::from(bytes).slice(skip..skip + length)
-}
-
-/// The finalizer of `SplitMix64` (Steele, Lea, Flood 2014).
-const fn mix(stream: u64, word: u64) -> u64 {
-    let mut z = stream.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(word.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
@@ -256,6 +273,9 @@ mod tests {
             declared: false,
             trailers: true,
             buffered: true,
+            json: true,
+            file: File { validator: Validator::Weak, ranges: true, changes: 3 },
+            from: 9,
             ..Plan::upload(u64::MAX, 1 << 40)
         };
         assert_eq!(Plan::parse(&plan.target()), Some(plan));
@@ -264,31 +284,13 @@ mod tests {
             String::new(),
             "/".to_owned(),
             "/serve/1".to_owned(),
-            format!("/dance/{head}/true/true/true/proper/proper"),
-            format!("/serve/{head}/maybe/true/true/proper/proper"),
-            format!("/serve/{head}/true/true/true/proper/maybe"),
+            format!("/dance/{head}/true/true/true/true/proper/proper/strong/true/0/0"),
+            format!("/serve/{head}/maybe/true/true/true/proper/proper/strong/true/0/0"),
+            format!("/serve/{head}/true/true/true/true/proper/maybe/strong/true/0/0"),
+            format!("/serve/{head}/true/true/true/true/proper/proper/maybe/true/0/0"),
             format!("/serve/{head}/true/true/true"),
         ] {
             assert_eq!(Plan::parse(&wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_web_socket_survives_its_target() {
-        for verb in [WsVerb::Echo, WsVerb::Cut(3), WsVerb::Hang] {
-            assert_eq!(WsVerb::parse(&verb.target(7)), Some((7, verb)));
-        }
-        assert_eq!(WsVerb::parse("/ws/7/dance"), None);
-    }
-
-    #[test]
-    fn any_piece_is_a_slice_of_the_whole_and_no_two_bodies_are_alike() {
-        let all = bytes_of(3, true, 0, 1000);
-        for (start, end) in [(0, 0), (0, 1), (7, 9), (8, 16), (999, 1000)] {
-            assert_eq!(bytes_of(3, true, start as u64, end - start), all[start..end]);
-        }
-        assert_ne!(bytes_of(3, false, 0, 8), all[..8]);
-        assert_ne!(bytes_of(4, true, 0, 8), all[..8]);
-        assert_ne!(bytes_of(3, true, 8, 8), all[..8]);
     }
 }

@@ -1,15 +1,19 @@
 //! The service behind a simulated host: does what the plan in a request's target says.
 
+mod part;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{SinkExt, StreamExt, channel::mpsc};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts};
 use tokio::time::sleep;
 use tunnel_core::{
-    Body, Failure, FailureKind, Handler, Request, RequestHead, Response, WsMessage, WsOpen, WsSession, WsUpgrade,
+    Body, Failure, FailureKind, Handler, Request, RequestHead, Response, TransportKind, WsMessage, WsOpen, WsSession,
+    WsUpgrade, convert::to_http,
 };
 
+use self::part::part_of;
 use crate::{
     body::{Made, Pace, Read, Side, read},
     oracle::{Oracle, Work},
@@ -18,6 +22,12 @@ use crate::{
 
 /// What a panic says that the plan wants.
 pub(crate) const PLANNED_PANIC: &str = "a panic by plan";
+
+/// By which transport a request has reached the host: set by a [`Witness`](crate::Witness) in the host.
+pub(crate) const CAME_BY: HeaderName = HeaderName::from_static("x-came-by");
+
+/// The header of a response that says which execution of its request has made it, from 1 on.
+pub(crate) const EXECUTION: HeaderName = HeaderName::from_static("x-execution");
 
 /// Messages under way in the service's WebSocket.
 const WS_MESSAGES_MAX: usize = 4;
@@ -34,13 +44,14 @@ impl Service {
         Arc::new(Self { oracle })
     }
 
-    async fn serve(&self, plan: Plan, body: Body, work: Work) -> Result<Response, Failure> {
+    async fn serve(&self, plan: Plan, head: &Parts, body: Body, work: Work) -> Result<Response, Failure> {
         match plan.verb {
             Verb::Hang => return std::future::pending().await,
             Verb::Panic => panic!("{PLANNED_PANIC}"),
             Verb::Echo => {
-                let echo = Kept { body, plan, oracle: self.oracle.clone(), _work: work };
-                return Ok(Response::new(StatusCode::OK, Body::stream(echo)));
+                let headers = HeaderMap::from_iter([(EXECUTION, HeaderValue::from(work.execution()))]);
+                let body = Body::stream(Kept { body, position: 0, work });
+                return Ok(Response { headers, ..Response::new(StatusCode::OK, body) });
             }
             Verb::Ignore => drop(body),
             Verb::Serve | Verb::Break => {
@@ -50,9 +61,18 @@ impl Service {
                 pause(plan.gap).await;
             }
         }
-        let made = Made::response(plan, self.oracle.clone(), work);
-        Ok(Response::new(StatusCode::OK, made.into_body()))
+        let mut part = part_of(&plan, work.execution(), &head.method, &head.headers);
+        part.headers.insert(EXECUTION, HeaderValue::from(work.execution()));
+        let body =
+            if part.status.is_success() { Made::response(plan, part.bytes, work).into_body() } else { Body::empty() };
+        Ok(Response { headers: part.headers, ..Response::new(part.status, body) })
     }
+}
+
+/// How a request has come, if it says so.
+pub(crate) fn came_by(headers: &HeaderMap) -> Option<TransportKind> {
+    let name = headers.get(CAME_BY)?;
+    [TransportKind::P2p, TransportKind::Legacy].into_iter().find(|kind| name == kind.name())
 }
 
 async fn pause(gap: Duration) {
@@ -64,9 +84,8 @@ async fn pause(gap: Duration) {
 /// The body of an echo, with the work on it.
 struct Kept {
     body: Body,
-    plan: Plan,
-    oracle: Oracle,
-    _work: Work,
+    position: u64,
+    work: Work,
 }
 
 impl http_body::Body for Kept {
@@ -81,7 +100,9 @@ impl http_body::Body for Kept {
         if let Some(Ok(frame)) = &frame
             && let Some(piece) = frame.data_ref()
         {
-            self.oracle.pulled(self.plan.id, piece.len() as u64);
+            let bytes = piece.len() as u64;
+            self.position += bytes;
+            self.work.pulled(self.position, bytes);
         }
         std::task::Poll::Ready(frame)
     }
@@ -98,16 +119,17 @@ impl http_body::Body for Kept {
 #[async_trait]
 impl Handler for Service {
     async fn http(&self, request: Request) -> Result<Response, Failure> {
-        let path = match &request.head {
-            RequestHead::Http(parts) => parts.uri.path().to_owned(),
-            RequestHead::Tunnel(tunnel) => format!("/{}", tunnel.path),
+        let (head, body) = match request.head {
+            RequestHead::Http(parts) => (*parts, request.body),
+            RequestHead::Tunnel(tunnel) => to_http(*tunnel)?,
         };
-        let Some(plan) = Plan::parse(&path) else {
+        let path = head.uri.path();
+        let Some(plan) = Plan::parse(path) else {
             self.oracle.violate(format!("the service was asked for {path}"));
             return Err(Failure::new(FailureKind::BadRequest, "no plan"));
         };
-        let work = self.oracle.work(plan.id);
-        self.serve(plan, request.body, work).await
+        let work = self.oracle.work(plan.id, came_by(&head.headers));
+        self.serve(plan, &head, body, work).await
     }
 
     /// Sends messages back.
@@ -116,7 +138,7 @@ impl Handler for Service {
             self.oracle.violate(format!("the service was asked for a WebSocket at {}", open.uri));
             return Err(Failure::new(FailureKind::BadRequest, "no plan"));
         };
-        let work = self.oracle.work(id);
+        let work = self.oracle.work(id, came_by(&open.headers));
         let echoes = match verb {
             WsVerb::Echo => usize::MAX,
             WsVerb::Cut(messages) => messages as usize,

@@ -1,11 +1,14 @@
 //! Where scenarios happen: a network with hosts and clients, watched by the oracle.
 
 mod app;
+mod caller;
 mod client;
 mod gateway;
 mod host;
 mod server;
 mod tcp;
+mod tunnel;
+mod witness;
 mod ws;
 
 use std::time::Duration;
@@ -14,9 +17,13 @@ use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use p2p_provider::simulator::{Conditions, SimNetwork};
 use tokio::time::{interval, sleep};
 use tunnel_core::Health;
+use tunnel_legacy::server::TunnelServerConfig;
 use tunnel_p2p::{ClientConfig, HostConfig, Ticket};
+use tunnel_router::RouterConfig;
 
-pub use self::{app::SimApp, client::SimClient, gateway::SimGateway, host::SimHost, server::SimServer, ws::Talk};
+pub use self::{
+    app::SimApp, caller::Caller, client::SimClient, gateway::SimGateway, host::SimHost, server::SimServer, ws::Talk,
+};
 use crate::{Environment, oracle::Oracle};
 
 /// A simulated network, and what is needed to act in it. Clones share it.
@@ -61,7 +68,36 @@ impl Stage {
 
     /// As [`host`](Self::host), with other settings.
     pub async fn tuned_host(&self, name: &str, change: impl FnOnce(&mut HostConfig)) -> SimHost {
-        SimHost::start(self, self.network.node(name), change).await
+        SimHost::start(self, self.network.node(name), None, change).await
+    }
+
+    /// As [`host`](Self::host), which the tunnel server reaches, too.
+    pub async fn dual_host(&self, name: &str, tunnel: &SimTunnelServer) -> SimHost {
+        self.tuned_dual_host(name, tunnel, |_| {}).await
+    }
+
+    /// As [`dual_host`](Self::dual_host), with other settings.
+    pub async fn tuned_dual_host(
+        &self,
+        name: &str,
+        tunnel: &SimTunnelServer,
+        change: impl FnOnce(&mut HostConfig),
+    ) -> SimHost {
+        let account = tunnel.account(name).await;
+        SimHost::start(self, self.network.node(name), Some(account), change).await
+    }
+
+    /// A node with a tunnel server.
+    #[must_use]
+    pub fn tunnel_server(&self, name: &str) -> SimTunnelServer {
+        self.tuned_tunnel_server(name, |_| {})
+    }
+
+    /// As [`tunnel_server`](Self::tunnel_server), with other settings.
+    #[must_use]
+    pub fn tuned_tunnel_server(&self, name: &str, change: impl FnOnce(&mut TunnelServerConfig)) -> SimTunnelServer {
+        self.oracle.expect_edges();
+        SimTunnelServer::start(self, self.network.node(name), change)
     }
 
     /// A node with an HTTP server, which does the same.
@@ -72,14 +108,20 @@ impl Stage {
 
     /// A node with a host in front of a server.
     pub async fn host_of(&self, name: &str, server: &SimServer) -> SimHost {
-        SimHost::start_for(self.network.node(name), server).await
+        SimHost::start_for(self.network.node(name), None, server).await
     }
 
-    /// A node with a gateway to the host, connecting.
+    /// As [`host_of`](Self::host_of), which the tunnel server reaches, too.
+    pub async fn dual_host_of(&self, name: &str, tunnel: &SimTunnelServer, server: &SimServer) -> SimHost {
+        let account = tunnel.account(name).await;
+        SimHost::start_for(self.network.node(name), Some(account), server).await
+    }
+
+    /// A node with a gateway to the host, connecting: by p2p, and through a tunnel server if the host is there, too.
     #[must_use]
     pub fn gateway(&self, name: &str, host: &SimHost) -> SimGateway {
         self.oracle.expect_edges();
-        SimGateway::start(self, self.network.node(name), host.ticket())
+        SimGateway::start(self, self.network.node(name), Recipe::both(host, RouterConfig::default()))
     }
 
     /// A node with an app of the gateway.
@@ -88,7 +130,7 @@ impl Stage {
         SimApp::new(self, self.network.node(name), gateway)
     }
 
-    /// A node with a client of the host, connecting.
+    /// A node with a client of the host, connecting: by p2p only.
     #[must_use]
     pub fn client(&self, name: &str, host: &SimHost) -> SimClient {
         self.client_with(name, host.ticket())
@@ -97,13 +139,27 @@ impl Stage {
     /// A node with a client of the host of this ticket, connecting.
     #[must_use]
     pub fn client_with(&self, name: &str, ticket: Ticket) -> SimClient {
-        SimClient::start(self, self.network.node(name), ticket, 0, |_| {})
+        SimClient::start(self, self.network.node(name), Recipe::p2p(ticket), 0, |_| {})
     }
 
     /// As [`client`](Self::client), with other settings.
     #[must_use]
     pub fn tuned_client(&self, name: &str, host: &SimHost, change: impl FnOnce(&mut ClientConfig)) -> SimClient {
-        SimClient::start(self, self.network.node(name), host.ticket(), 0, change)
+        SimClient::start(self, self.network.node(name), Recipe::p2p(host.ticket()), 0, change)
+    }
+
+    /// A node with a client that uses the tunnel server only.
+    #[must_use]
+    pub fn legacy_client(&self, name: &str, host: &SimHost) -> SimClient {
+        SimClient::start(self, self.network.node(name), Recipe::legacy(host), 0, |_| {})
+    }
+
+    /// A node with a client that uses p2p, or else the tunnel server.
+    #[must_use]
+    pub fn dual_client(&self, name: &str, host: &SimHost, change: impl FnOnce(&mut RouterConfig)) -> SimClient {
+        let mut routing = RouterConfig::default();
+        change(&mut routing);
+        SimClient::start(self, self.network.node(name), Recipe::both(host, routing), 0, |_| {})
     }
 
     /// Adds a line to the trace.
@@ -129,14 +185,26 @@ impl Stage {
 
     /// With all faults healed: every client must get an answer soon, and then nothing may be left over.
     pub async fn settle(&self, clients: &[&SimClient]) {
+        self.settle_with(clients, &[]).await;
+    }
+
+    /// As [`settle`](Self::settle), with tunnel servers, on which nothing may be left over either.
+    pub async fn settle_with(&self, clients: &[&SimClient], tunnels: &[&SimTunnelServer]) {
         self.note("settling");
         let mut resuming: FuturesUnordered<_> = clients.iter().map(|client| client.resume()).collect();
         while resuming.next().await.is_some() {}
-        self.come_to_rest(clients.len()).await;
+        let by_p2p = clients.iter().filter(|client| client.has_p2p());
+        self.come_to_rest(by_p2p.count()).await;
         for client in clients {
             let health = client.health();
             if !matches!(health, Health::Healthy { .. }) {
                 self.oracle.violate(format!("{} is not well: {health:?}", client.node.name()));
+            }
+        }
+        for tunnel in tunnels {
+            let statistics = tunnel.statistics().unwrap_or_default();
+            if statistics.in_flight > 0 || statistics.buffered_bytes > 0 || statistics.ws_clients > 0 {
+                self.oracle.violate(format!("the tunnel server is left with {statistics:?}"));
             }
         }
     }

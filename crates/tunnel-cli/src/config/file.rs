@@ -6,7 +6,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
-use super::{GatewayOptions, HostOptions, LogOptions};
+use super::{GatewayOptions, HostOptions, LogOptions, TunnelServerOptions};
 use crate::error::CliError;
 
 /// How alike two keys must be to be named as a likely typing error; 1 is equal (Jaro-Winkler).
@@ -39,6 +39,7 @@ impl ConfigFile {
             match table.as_str() {
                 "host" => check::<HostOptions>(name, table, value)?,
                 "gateway" => check::<GatewayOptions>(name, table, value)?,
+                "tunnel-server" => check::<TunnelServerOptions>(name, table, value)?,
                 "log" => check::<LogOptions>(name, table, value)?,
                 _ => return Err(unknown(name, &format!("table [{table}]"), table, &TABLES.map(String::from))),
             }
@@ -52,7 +53,7 @@ impl ConfigFile {
     }
 }
 
-const TABLES: [&str; 3] = ["host", "gateway", "log"];
+const TABLES: [&str; 4] = ["host", "gateway", "tunnel-server", "log"];
 
 fn check<T: Args + DeserializeOwned>(name: &str, table: &str, values: &Table) -> Result<(), CliError> {
     let known = keys::<T>(table);
@@ -116,6 +117,10 @@ mod tests {
         assert!(message.contains("`port` in [host]"), "{message}");
         let message = refusal("[gateway]\nhead-timeout = 'soon'\n");
         assert!(message.contains("`head-timeout` in [gateway]"), "{message}");
+        let message = refusal("[gateway]\nrule = '/a=fast'\n");
+        assert!(message.contains("`rule` in [gateway]") && message.contains("p2p-first"), "{message}");
+        let message = refusal("[gateway]\nrollout = 101\n");
+        assert!(message.contains("`rollout` in [gateway]") && message.contains("0 to 100"), "{message}");
     }
 
     #[test]
@@ -124,6 +129,10 @@ mod tests {
             "[log]\nfilter = 'info'\nformat = 'json'\n",
             "[host]\nservice = 'x'\nprofile = 'plain'\nstate-dir = '/x'\nport = 0\nrelay = ['a', 'b']\n",
             "[gateway]\nticket = 'x'\nlisten = '127.0.0.1:0'\nallow-host = ['a']\nno-tunnel-headers = true\n",
+            "[gateway]\ntunnel = 'x'\nmode = 'legacy'\nrollout = 5\nrule = '/a=legacy'\ntunnel-allow-loss = ['query']\n",
+            "[[gateway.rule]]\npath = '/a/**'\nmode = 'p2p-only'\n",
+            "[host]\ntunnel = 'x'\nno-p2p = true\nadmin = '127.0.0.1:0'\n",
+            "[tunnel-server]\nlisten = '127.0.0.1:0'\nfaithful = false\n",
         ] {
             ConfigFile::parse("test.toml", text).unwrap();
         }

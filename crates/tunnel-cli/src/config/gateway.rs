@@ -10,15 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ProfileOption,
+    routing::RoutingOptions,
     time::Span,
+    tunnel::GatewayTunnelOptions,
     values::{CongestionOption, one_or_many},
 };
 
 /// Options of `tunnel-p2p gateway`; table `[gateway]`.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct GatewayOptions {
-    /// The ticket that the host printed
+    /// The ticket that the host printed; may be left out with --tunnel
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_TICKET", hide_env_values = true)]
     pub(crate) ticket: Option<String>,
     /// A file with the ticket, so that it shows neither in the process list nor in the shell's history
@@ -80,4 +82,13 @@ pub(crate) struct GatewayOptions {
     /// How long requests under way may take to finish after Ctrl-C [default: 10s]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_DRAIN_TIMEOUT", value_name = "TIME")]
     pub(crate) drain_timeout: Option<Span>,
+    /// Where to tell and take what `tunnel-p2p status` shows and operators change; loopback only [default: nowhere]
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_ADMIN", value_name = "ADDRESS:PORT")]
+    pub(crate) admin: Option<SocketAddr>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) tunnel: GatewayTunnelOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) routing: RoutingOptions,
 }

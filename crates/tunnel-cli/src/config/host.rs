@@ -1,6 +1,9 @@
 //! The options of `tunnel-p2p host`.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -8,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     ProfileOption,
     time::Span,
+    tunnel::HostTunnelOptions,
     values::{CongestionOption, one_or_many},
 };
 
 /// Options of `tunnel-p2p host`; table `[host]`.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct HostOptions {
     /// The service to offer: http://ADDRESS:PORT or unix:PATH
     #[arg(long, env = "TUNNEL_P2P_HOST_SERVICE", value_name = "URL")]
@@ -55,4 +59,10 @@ pub(crate) struct HostOptions {
     /// How long requests under way may take to finish after Ctrl-C [default: 10s]
     #[arg(long, env = "TUNNEL_P2P_HOST_DRAIN_TIMEOUT", value_name = "TIME")]
     pub(crate) drain_timeout: Option<Span>,
+    /// Where to tell what `tunnel-p2p status` shows; loopback only [default: nowhere]
+    #[arg(long, env = "TUNNEL_P2P_HOST_ADMIN", value_name = "ADDRESS:PORT")]
+    pub(crate) admin: Option<SocketAddr>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) tunnel: HostTunnelOptions,
 }

@@ -13,13 +13,12 @@ use tunnel_core::{
     packet::{Sequence, TunnelResponse},
 };
 
-use super::{Statistics, hub::Host, message};
+use super::{Statistics, hub::Host};
+use crate::message::{ToHost, WINDOW_PACKETS};
 
-/// The packets of a response that a host with flow control may send before it is told more (`spec/legacy.md`).
-const WINDOW_PACKETS: u64 = 32;
 /// The window is topped up once so many packets were taken: a quarter, so that the host never has to stop for a reader
 /// that keeps up, and is told once for eight packets.
-const WINDOW_STEP_PACKETS: u64 = 8;
+const WINDOW_STEP_PACKETS: u32 = 8;
 /// What a packet costs besides its body, in bytes.
 const PACKET_OVERHEAD_BYTES: usize = 96;
 /// A shorter piece that has to wait is copied: it would keep the whole buffer alive into which its socket was read.
@@ -58,11 +57,11 @@ pub(super) struct Head {
 }
 
 /// Flow control of one response, in packets.
-#[derive(Default)]
 struct Window {
-    received: u64,
-    taken: u64,
-    granted: u64,
+    /// How many packets may still come.
+    open: u32,
+    /// How many of those that came were taken, and are not in `open` again yet.
+    taken: u32,
 }
 
 /// What became of a packet.
@@ -82,7 +81,7 @@ impl Exchange {
         bytes_max: usize,
         statistics: Statistics,
     ) -> Self {
-        let window = host.flow.then(|| Window { granted: WINDOW_PACKETS, ..Window::default() });
+        let window = host.flow.then_some(Window { open: WINDOW_PACKETS, taken: 0 });
         let state = State {
             sequence: Sequence::new(request_id),
             head: None,
@@ -108,11 +107,11 @@ impl Exchange {
         if let Some(window) = &mut state.window
             && !again
         {
-            window.received += 1;
-            if window.received > window.granted {
+            let Some(open) = window.open.checked_sub(1) else {
                 let message = format!("the host sent packet {} beyond its window", packet.packet_id);
                 return Err(Failure::new(FailureKind::Protocol, message));
-            }
+            };
+            window.open = open;
         }
         if state.buffered_bytes > 0 && state.buffered_bytes.saturating_add(cost(&packet)) > self.bytes_max {
             if state.ready_bytes == 0 {
@@ -123,7 +122,7 @@ impl Exchange {
         }
         let waiting = state.sequence.waiting_packets();
         state.sequence.push(packet)?;
-        let mut spent = u64::from(state.sequence.waiting_packets() == waiting);
+        let mut spent = u32::from(state.sequence.waiting_packets() == waiting);
         while let Some(packet) = state.sequence.pop() {
             spent += state.take_in_order(packet);
         }
@@ -230,7 +229,7 @@ impl Exchange {
     }
 
     /// After the reader took something.
-    fn taken(&self, state: &mut State, packets: u64) {
+    fn taken(&self, state: &mut State, packets: u32) {
         if let Some(window) = &mut state.window {
             window.taken += packets;
         }
@@ -268,7 +267,7 @@ impl Drop for Exchange {
 
 impl State {
     /// Holds a packet that is due. Counts it as taken already if there is nothing to read in it.
-    fn take_in_order(&mut self, packet: TunnelResponse) -> u64 {
+    fn take_in_order(&mut self, packet: TunnelResponse) -> u32 {
         if let (Some(status), Some(headers)) = (packet.status, packet.headers) {
             self.ready_bytes += head_cost(&headers);
             self.head = Some(Head { status, headers });
@@ -286,10 +285,11 @@ impl State {
     /// Tells the host that it may send more, if it is time.
     fn top_up(&mut self, exchange: &Exchange) {
         let Some(window) = &mut self.window else { return };
-        let more = window.taken + WINDOW_PACKETS - window.granted;
-        if more >= WINDOW_STEP_PACKETS {
-            window.granted += more;
-            exchange.host.outbox.push_control(message::window(exchange.request_id, more));
+        if window.taken >= WINDOW_STEP_PACKETS {
+            let packets = std::mem::take(&mut window.taken);
+            window.open += packets;
+            let text = ToHost::Window { request_id: exchange.request_id, packets }.to_text();
+            exchange.host.outbox.push_control(text);
         }
     }
 

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
-use super::message;
+use crate::message::ToHost;
 
 /// A peer that has so many short messages of ours unread does not read at all.
 const CONTROL_MESSAGES_MAX: usize = 8192;
@@ -120,7 +120,7 @@ impl Outbox {
             return false;
         }
         drop(state);
-        self.push_control(message::abort(request_id));
+        self.push_control(ToHost::Abort { request_id }.to_text());
         true
     }
 

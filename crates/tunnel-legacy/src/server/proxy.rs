@@ -3,7 +3,7 @@
 use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, Response, StatusCode, header, request::Parts};
 use tokio::time::timeout;
 use tunnel_core::{
     Body, Failure, FailureKind,
@@ -11,11 +11,12 @@ use tunnel_core::{
     moosicbox_tunnel::TunnelHttpRequest,
 };
 
+use crate::message::ToHost;
+
 use super::{
     Defect, Shared, auth,
     connection::Connection,
     hub::{Host, NotStarted},
-    message,
     reply::{self, Patience, Refusal, ResponseBody},
 };
 
@@ -53,10 +54,7 @@ pub(super) async fn forward(
     let host = connected(shared, client_id).await?;
     let head_only = request.method.to_string() == "HEAD";
     let request_id = request.request_id;
-    let text = message::http(request).map_err(|error| {
-        tracing::error!(%error, "a request cannot be written");
-        reply::refusal(StatusCode::INTERNAL_SERVER_ERROR, "the request cannot be written")
-    })?;
+    let text = ToHost::Http { request: Box::new(request), base64: false }.to_text();
     let started = shared.hub.start(&host, request_id, text, connection.cut.clone());
     let mut request = started.map_err(not_started)?;
     let exchange = Arc::clone(&request.exchange);
@@ -76,10 +74,15 @@ pub(super) async fn forward(
     } else {
         Patience { idle: limits.idle_timeout, gap: limits.head_timeout }
     };
-    let mut response = Response::new(Body::stream(ResponseBody::new(request, patience)));
+    let length = if request.bodyless { None } else { content_length(&headers) };
+    let mut response = Response::new(Body::stream(ResponseBody::new(request, patience, length)));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 async fn connected(shared: &Shared, client_id: &str) -> Result<Arc<Host>, Refusal> {

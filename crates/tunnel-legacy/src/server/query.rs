@@ -28,6 +28,11 @@ impl Params {
         self.any_case(name).count()
     }
 
+    /// How many parameters are spelled exactly so.
+    pub(super) fn count(&self, name: &str) -> usize {
+        self.0.iter().filter(|(key, _)| key == name).count()
+    }
+
     /// The last value of a parameter spelled exactly so.
     pub(super) fn last(&self, name: &str) -> Option<&str> {
         self.0.iter().rfind(|(key, _)| key == name).map(|(_, value)| value.as_str())

@@ -110,14 +110,25 @@ pub(super) struct ResponseBody {
     sleep: Option<Pin<Box<Sleep>>>,
     /// When the reader began to wait for what is due.
     waiting_since: Option<Instant>,
+    /// The bytes that are still to come, if the head says how many.
+    left: Option<u64>,
     /// Told after what is written has been flushed.
     failure: Option<Failure>,
     ended: bool,
 }
 
 impl ResponseBody {
-    pub(super) const fn new(request: InFlight, patience: Patience) -> Self {
-        Self { request, patience, sleep: None, waiting_since: None, failure: None, ended: false }
+    /// The body of a response that says that it has `length` bytes, or says nothing.
+    pub(super) const fn new(request: InFlight, patience: Patience, length: Option<u64>) -> Self {
+        Self { request, patience, sleep: None, waiting_since: None, left: length, failure: None, ended: false }
+    }
+
+    /// A response of another length than it says would look complete.
+    fn count(&mut self, bytes: usize) -> Result<(), Failure> {
+        if let Some(left) = self.left {
+            self.left = Some(left.checked_sub(bytes as u64).ok_or_else(|| wrong_length("longer"))?);
+        }
+        Ok(())
     }
 
     /// Ready with the failure of having waited for too long.
@@ -138,6 +149,10 @@ impl ResponseBody {
     }
 }
 
+fn wrong_length(than: &str) -> Failure {
+    Failure::new(FailureKind::Protocol, format!("the response is {than} than its content-length says"))
+}
+
 impl http_body::Body for ResponseBody {
     type Data = Bytes;
     type Error = Failure;
@@ -153,8 +168,12 @@ impl http_body::Body for ResponseBody {
         let failure = match this.request.exchange.poll_piece(cx) {
             Poll::Ready(Some(Ok(piece))) => {
                 this.waiting_since = None;
-                return Poll::Ready(Some(Ok(Frame::data(piece))));
+                match this.count(piece.len()) {
+                    Ok(()) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
+                    Err(failure) => failure,
+                }
             }
+            Poll::Ready(None) if this.left.is_some_and(|left| left > 0) => wrong_length("shorter"),
             Poll::Ready(None) => {
                 this.ended = true;
                 return Poll::Ready(None);
@@ -170,7 +189,8 @@ impl http_body::Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.failure.is_none() && (self.ended || self.request.exchange.is_at_end())
+        self.failure.is_none()
+            && (self.ended || self.left.is_none_or(|left| left == 0) && self.request.exchange.is_at_end())
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -11,9 +11,14 @@ use tunnel_core::convert::PAYLOAD_BYTES_MAX;
 
 use super::reply::{self, Refusal};
 
+/// How much of a refused body is read and thrown away, in bytes.
+const DRAIN_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long that may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Reads the body. A longer one than hosts are sent is refused or, if `drop_long`, read to its end and forgotten.
 /// Dropping the future stops reading.
-pub(super) async fn read(body: Incoming, drop_long: bool, limit: Duration) -> Result<Bytes, Refusal> {
+pub(super) async fn read(body: &mut Incoming, drop_long: bool, limit: Duration) -> Result<Bytes, Refusal> {
     match timeout(limit, collect(body, drop_long)).await {
         Ok(read) => read,
         Err(_) => Err(reply::refusal(
@@ -23,7 +28,7 @@ pub(super) async fn read(body: Incoming, drop_long: bool, limit: Duration) -> Re
     }
 }
 
-async fn collect(mut body: Incoming, drop_long: bool) -> Result<Bytes, Refusal> {
+async fn collect(body: &mut Incoming, drop_long: bool) -> Result<Bytes, Refusal> {
     let too_long = || {
         reply::refusal(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -32,7 +37,7 @@ async fn collect(mut body: Incoming, drop_long: bool) -> Result<Bytes, Refusal> 
             ),
         )
     };
-    let lower = http_body::Body::size_hint(&body).lower();
+    let lower = http_body::Body::size_hint(body).lower();
     if lower > PAYLOAD_BYTES_MAX as u64 && !drop_long {
         return Err(too_long());
     }
@@ -56,4 +61,19 @@ async fn collect(mut body: Incoming, drop_long: bool) -> Result<Bytes, Refusal> 
         }
     }
     Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+/// Reads on after a refusal, for a moment: bytes that arrive at a closed socket make the system reset the connection, and
+/// the app then loses the answer (RFC 9112 §9.6).
+pub(super) async fn drain(body: &mut Incoming) {
+    let _ = timeout(DRAIN_TIMEOUT, async {
+        let mut left = DRAIN_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    })
+    .await;
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode, header, request::Parts};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tunnel_core::{
     Body,
@@ -25,11 +26,20 @@ pub(super) async fn answer(
     connection: &Connection,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
+    let waits_for_continue = parts.headers.contains_key(header::EXPECT);
     let origin = parts.headers.get(header::ORIGIN).cloned();
     let mut response = match cors::preflight(&parts, shared.config.behaviour) {
         Some(response) => response,
-        None => respond(shared, connection, parts, body).await.unwrap_or_else(|refusal| *refusal),
+        None => match respond(shared, connection, parts, &mut body).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                if !body.is_end_stream() && !waits_for_continue {
+                    request_body::drain(&mut body).await;
+                }
+                *refusal
+            }
+        },
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         cors::expose(response.headers_mut(), origin.as_ref());
@@ -41,7 +51,7 @@ async fn respond(
     shared: &Arc<Shared>,
     connection: &Connection,
     mut parts: Parts,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Response<Body>, Refusal> {
     let params = Params::new(parts.uri.query());
     match Route::of(&parts) {
@@ -74,7 +84,7 @@ async fn forward(
     connection: &Connection,
     tenant: Tenant,
     parts: &Parts,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Result<Response<Body>, Refusal> {
     let client_id = tenant.asked()?;
     let drop_long = shared.config.behaviour.has(Defect::LongBodiesDropped);

@@ -6,15 +6,20 @@ mod socket;
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tunnel_core::Body;
+use tunnel_http::{
+    fields,
+    handshake::{self, HandshakeError},
+};
+
+use crate::message::{EXTENSIONS_HEADER, FLOW_EXTENSION};
 
 use super::{
-    Shared,
+    Defect, Shared,
     auth::{self, Tenant},
     connection::Connection,
     hub::{App, Host, Hub},
@@ -25,9 +30,6 @@ use super::{
 
 /// How long a connection may take to switch after the 101.
 const SWITCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// Asks for the additions of `spec/legacy.md`, and grants them.
-const EXTENSIONS: HeaderName = HeaderName::from_static("x-tunnel-extensions");
-const FLOW: &str = "flow";
 
 /// A connection that becomes a WebSocket.
 pub(super) struct Switched {
@@ -73,12 +75,11 @@ pub(super) async fn open(
     params: &Params,
     parts: &mut Parts,
 ) -> Result<Response<Body>, Refusal> {
-    if params.last(auth::CLIENT_ID).is_none() && params.first_any_case(auth::CLIENT_ID).is_none() {
-        return Err(query_error("missing field `clientId`"));
-    }
     // Here the published server, too, takes only one.
-    if params.count_any_case(auth::CLIENT_ID) > 1 {
-        return Err(query_error("duplicate field `clientId`"));
+    match params.count_any_case(auth::CLIENT_ID) {
+        0 => return Err(query_error("missing field `clientId`")),
+        1 => {}
+        _ => return Err(query_error("duplicate field `clientId`")),
     }
     let sender = match params.last("sender") {
         None | Some("false") => false,
@@ -88,18 +89,17 @@ pub(super) async fn open(
     let tenant = Tenant::of(params, shared)?;
     auth::check_signature(shared, &tenant, params).await?;
     let client_id = tenant.checked;
-    let (accept, upgrade) = handshake(parts)?;
+    let (headers, upgrade) = handshake(parts)?;
 
     let mut response = reply::empty(StatusCode::SWITCHING_PROTOCOLS);
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    *response.headers_mut() = headers;
     let conn_id = shared.next_id();
     let peer = if sender {
-        let flow = has_token(&parts.headers, &EXTENSIONS, FLOW);
+        // A host is not told to wait by a server that waits for nobody.
+        let endless = shared.config.behaviour.has(Defect::UnboundedBuffers);
+        let flow = !endless && fields::has_token(&parts.headers, &EXTENSIONS_HEADER, FLOW_EXTENSION);
         if flow {
-            headers.insert(EXTENSIONS, HeaderValue::from_static(FLOW));
+            response.headers_mut().insert(EXTENSIONS_HEADER, HeaderValue::from_static(FLOW_EXTENSION));
         }
         if let Err(error) = shared.storage.set_connection(&client_id, conn_id).await {
             return Err(auth::storage_failed(&error));
@@ -141,33 +141,24 @@ impl Switched {
     }
 }
 
-/// The server's half of the opening handshake (RFC 6455 §4.2.1).
-fn handshake(parts: &mut Parts) -> Result<(HeaderValue, OnUpgrade), Refusal> {
-    let asked = parts.version == Version::HTTP_11
-        && has_token(&parts.headers, &header::CONNECTION, "upgrade")
-        && has_token(&parts.headers, &header::UPGRADE, "websocket");
-    if !asked {
+/// The server's half of the opening handshake: the headers of the 101, and the connection that switches.
+fn handshake(parts: &mut Parts) -> Result<(HeaderMap, OnUpgrade), Refusal> {
+    if !handshake::is_asked_for(parts) {
         return Err(reply::refusal(StatusCode::BAD_REQUEST, "No WebSocket UPGRADE header found"));
     }
-    if parts.headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let mut refusal = reply::refusal(StatusCode::UPGRADE_REQUIRED, "Only WebSocket version 13 is spoken here");
-        refusal.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(refusal);
-    }
-    let key = parts.headers.get(header::SEC_WEBSOCKET_KEY);
-    let accept = key.and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
+    let headers = handshake::accept(&parts.headers).map_err(|error| match error {
+        HandshakeError::Version => {
+            let mut refusal = reply::refusal(StatusCode::UPGRADE_REQUIRED, error.to_string());
+            refusal.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            refusal
+        }
+        _ => reply::refusal(StatusCode::BAD_REQUEST, error.to_string()),
+    })?;
     let upgrade = parts.extensions.remove::<OnUpgrade>();
-    accept
-        .zip(upgrade)
-        .ok_or_else(|| reply::refusal(StatusCode::BAD_REQUEST, "The Sec-WebSocket-Key header is missing"))
+    let upgrade = upgrade.ok_or_else(|| reply::refusal(StatusCode::BAD_REQUEST, "The connection cannot switch"))?;
+    Ok((headers, upgrade))
 }
 
 fn query_error(message: &str) -> Refusal {
     reply::refusal(StatusCode::BAD_REQUEST, format!("Query deserialize error: {message}"))
-}
-
-/// Whether a comma-separated header holds this token, in any case.
-fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|found| found.trim().eq_ignore_ascii_case(token))
 }

@@ -7,7 +7,7 @@ use p2p_provider::simulator::{Conditions, Fault, Nat};
 use proptest::{collection, option, prelude::*};
 use tokio::time::{sleep, timeout};
 use tunnel_sim::{
-    Environment, Report, SimClient, SimHost, Stage,
+    Caller, Environment, Report, SimClient, SimHost, Stage,
     body::Pace,
     plan::{Plan, Verb},
     run_story, together,
@@ -124,7 +124,7 @@ impl Act {
             }
             Self::CloseClient { start, .. } => {
                 sleep(start).await;
-                client.transport().close();
+                client.close();
             }
             Self::CrashClient { start, .. } => {
                 sleep(start).await;

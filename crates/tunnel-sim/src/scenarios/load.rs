@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tunnel_p2p::HostConfig;
 
 use crate::{
-    Stage, Talk,
+    Caller, Stage, Talk,
     body::Pace,
     oracle::Ending,
     plan::{End, Plan, Verb, WsVerb},

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tunnel_core::Health;
 
 use crate::{
-    SimClient, Stage,
+    Caller, SimClient, Stage,
     body::Pace,
     oracle::Ending,
     plan::{Plan, Verb},

@@ -7,7 +7,7 @@ use p2p_provider::simulator::Conditions;
 use tokio::time::sleep;
 
 use crate::{
-    SimClient, Stage,
+    Caller, SimClient, Stage,
     body::Pace,
     plan::{Plan, Verb},
     together,

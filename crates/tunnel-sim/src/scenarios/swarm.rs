@@ -11,9 +11,9 @@ use tokio::{
 use tunnel_p2p::{ClientConfig, HostConfig};
 
 use crate::{
-    SimClient, SimHost, Stage, Talk,
+    Caller, SimClient, SimHost, Stage, Talk,
     body::Pace,
-    plan::{End, Plan, Verb, WsVerb},
+    plan::{End, File, Plan, Validator, Verb, WsVerb},
     together,
 };
 
@@ -186,6 +186,9 @@ fn plan(random: &mut fastrand::Rng) -> Plan {
         _ => (0, size),
     };
     let gap = if random.bool() { Duration::ZERO } else { Duration::from_millis(random.u64(..100)) };
+    let file = file(random);
+    let seeks = file.ranges && down > 0 && matches!(verb, Verb::Serve | Verb::Ignore) && down_end == End::Proper;
+    let from = if seeks && random.bool() { random.u64(..down) } else { 0 };
     Plan {
         id: 0,
         verb,
@@ -196,9 +199,17 @@ fn plan(random: &mut fastrand::Rng) -> Plan {
         declared: random.bool(),
         trailers: random.bool(),
         buffered: random.u8(..) < 50,
+        json: up >= 2 && random.u8(..) < 80,
         up_end,
         down_end,
+        file,
+        from,
     }
+}
+
+fn file(random: &mut fastrand::Rng) -> File {
+    let validator = [Validator::None, Validator::Strong, Validator::Weak, Validator::Modified][random.usize(..4)];
+    File { validator, ranges: random.bool(), changes: [0, 0, 2, 3][random.usize(..4)] }
 }
 
 /// One trouble, which is over when the storm is.

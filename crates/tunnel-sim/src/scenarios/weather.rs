@@ -7,7 +7,7 @@ use p2p_provider::simulator::Conditions;
 use tokio::time::sleep;
 
 use crate::{
-    SimClient, Stage, Talk,
+    Caller, SimClient, Stage, Talk,
     body::Pace,
     oracle::Ending,
     plan::{Plan, Verb},

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::weather::{SIZES, variants};
 use crate::{
-    SimApp, SimGateway, SimHost, SimServer, Stage,
+    Caller, SimApp, SimGateway, SimHost, SimServer, Stage,
     body::Pace,
     oracle::Ending,
     plan::{Plan, Verb},

@@ -2,59 +2,97 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Method, Request as HttpRequest};
+use http::Method;
 use p2p_provider::simulator::{SimNode, SimP2P, SimPeerConfig};
 use tokio::time::{Instant, sleep, timeout};
-use tunnel_core::{Body, Failure, Health, Request, Transport};
+use tunnel_core::{Failure, Health, Request, Transport, TransportKind, Via};
+use tunnel_legacy::{LegacyClient, LegacyConfig};
 use tunnel_p2p::{Client, ClientConfig, Ticket};
+use tunnel_router::{Router, RouterConfig};
 
 use super::{
-    Stage,
-    ws::{self, Talk},
+    Caller, SimHost, Stage, Talk,
+    caller::{check_head, http_request, is_of_the_service, note},
+    tunnel::Account,
+    ws,
 };
 use crate::{
-    body::{Made, Pace, Read, Side, read},
-    oracle::{Ending, RESUME_LIMIT},
+    body::{Pace, Read, Side, read},
+    oracle::{Ending, RESUME_LIMIT, Sight, Watch},
     plan::Plan,
 };
+
+/// How often a safe request is executed at most: over both transports before its head, for every continuation of its body,
+/// and to be compared.
+const EXECUTIONS_MAX: u32 = 2 + 8 + 1;
 
 /// A client on a node of its own. Clones share it.
 #[derive(Clone)]
 pub struct SimClient {
     /// The node.
     pub node: SimNode,
-    pub(super) stage: Stage,
-    ticket: Ticket,
+    stage: Stage,
+    recipe: Recipe,
     /// How often the node was started before.
     life: u64,
-    client: Arc<Client<SimP2P>>,
+    ways: Ways,
+}
+
+/// What a client is made of.
+#[derive(Clone, Default)]
+pub(super) struct Recipe {
+    /// Of the host, if the client uses p2p.
+    pub(super) ticket: Option<Ticket>,
+    /// Of the host at a tunnel server, if the client uses that.
+    pub(super) account: Option<Account>,
+    /// How it chooses between the two.
+    pub(super) routing: Option<RouterConfig>,
+}
+
+impl Recipe {
+    pub(super) fn p2p(ticket: Ticket) -> Self {
+        Self { ticket: Some(ticket), ..Self::default() }
+    }
+
+    pub(super) fn legacy(host: &SimHost) -> Self {
+        Self { account: host.account(), ..Self::default() }
+    }
+
+    /// Whatever the host has.
+    pub(super) fn both(host: &SimHost, routing: RouterConfig) -> Self {
+        Self { ticket: Some(host.ticket()), account: host.account(), routing: Some(routing) }
+    }
+}
+
+/// What the process of a client has to reach its host.
+#[derive(Clone)]
+struct Ways {
+    transport: Arc<dyn Transport>,
+    p2p: Option<Arc<Client<SimP2P>>>,
+    router: Option<(Router, Watch)>,
 }
 
 impl SimClient {
     pub(super) fn start(
         stage: &Stage,
         node: SimNode,
-        ticket: Ticket,
+        recipe: Recipe,
         life: u64,
         change: impl FnOnce(&mut ClientConfig),
     ) -> Self {
-        let peer = node.peer(SimPeerConfig::default()).expect("a new node has no peer");
-        let mut config = ClientConfig::default();
-        config.body_idle_timeout = Duration::from_secs(30);
-        let part = u64::from_be_bytes(std::array::from_fn(|i| node.id().0[i]));
-        config.seed = Some(stage.random(part.wrapping_add(life)).u64(..));
-        if let Some(connect_timeout) = stage.environment.connect_timeout {
-            config.connect_timeout = connect_timeout;
-        }
-        change(&mut config);
-        let client = Arc::new(Client::start(peer, ticket.clone(), config));
-        Self { node, stage: stage.clone(), ticket, life, client }
+        let part = u64::from_be_bytes(std::array::from_fn(|i| node.id().0[i])).wrapping_add(life);
+        let mut random = stage.random(part);
+        let p2p = recipe.ticket.clone().map(|ticket| Arc::new(p2p(stage, &node, ticket, random.u64(..), change)));
+        let legacy = recipe.account.as_ref().map(|account| Arc::new(legacy(&node, account)));
+        let ways = Ways::new(stage, &node.name(), &recipe, p2p, legacy, random.u64(..));
+        Self { node, stage: stage.clone(), recipe, life, ways }
     }
 
-    /// Waits until it is connected.
+    /// Waits until its p2p is connected, if it has one.
     pub async fn connected(&self) {
+        let Some(p2p) = &self.ways.p2p else { return };
         let connecting = async {
-            while self.client.connected().await.is_err() {
+            while p2p.connected().await.is_err() {
                 sleep(Duration::from_millis(100)).await;
             }
         };
@@ -63,90 +101,57 @@ impl SimClient {
         }
     }
 
-    /// Where it acts.
-    #[must_use]
-    pub const fn stage(&self) -> &Stage {
-        &self.stage
-    }
-
-    /// What it thinks of its connection.
+    /// What it thinks of its ways to the host.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.client.health()
+        self.ways.transport.health()
     }
 
     /// The way to the host.
     #[must_use]
-    pub fn transport(&self) -> &Client<SimP2P> {
-        &self.client
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        Arc::clone(&self.ways.transport)
     }
 
-    pub(super) fn shared(&self) -> Arc<Client<SimP2P>> {
-        Arc::clone(&self.client)
+    /// What chooses between p2p and the tunnel server, if it has both.
+    #[must_use]
+    pub fn router(&self) -> Option<&Router> {
+        self.ways.router.as_ref().map(|(router, _)| router)
+    }
+
+    /// Whether it has p2p connections to its host when all is well.
+    pub(super) const fn has_p2p(&self) -> bool {
+        self.ways.p2p.is_some()
+    }
+
+    /// Ends its connections in order. Whatever it was doing fails.
+    pub fn close(&self) {
+        if let Some(p2p) = &self.ways.p2p {
+            p2p.close();
+        }
     }
 
     /// Ends its process without a word. Whatever it was doing is dropped by whoever does it.
     pub fn crash(&self) {
         self.node.crash();
-        self.client.close();
+        self.close();
+        if let Some((_, watch)) = self.ways.router {
+            self.stage.oracle.forget(watch);
+        }
     }
 
     /// Starts a process on its node after a crash, with the ticket of before: a new client.
     #[must_use]
     pub fn restart(&self) -> Self {
         self.node.start();
-        Self::start(&self.stage, self.node.clone(), self.ticket.clone(), self.life + 1, |_| {})
+        Self::start(&self.stage, self.node.clone(), self.recipe.clone(), self.life + 1, |_| {})
     }
 
-    /// Makes a request and reads its response. Everything that is wrong about it goes to the oracle.
-    pub async fn request(&self, plan: Plan, pace: Pace) -> Ending {
-        let plan = Plan { id: self.stage.oracle.begin(), ..plan };
-        let mut leaving = Leaving { client: self, id: plan.id, ended: false };
-        let ending = self.exchange(&plan, pace).await;
-        leaving.ended = true;
-        self.finish(plan.id, ending);
-        ending
-    }
-
-    /// As [`request`](Self::request), but the client gives up after a while, wherever the request is then.
-    pub async fn request_for(&self, plan: Plan, pace: Pace, patience: Duration) {
-        timeout(patience, self.request(plan, pace)).await.ok();
-    }
-
-    /// As [`request`](Self::request), where nothing may go wrong.
-    pub async fn must(&self, plan: Plan, pace: Pace) {
-        let ending = self.request(plan, pace).await;
-        if ending != Ending::Complete {
-            self.stage.oracle.violate(format!("{:?} of {} ended as {ending:?}", plan.verb, self.node.name()));
-        }
-    }
-
-    /// Opens a WebSocket to an echo, sends messages, and compares what comes back, one after the other.
-    pub async fn web_socket(&self, messages: u32, pause: Duration) -> Ending {
-        self.talk(Talk { pause, ..Talk::of(messages) }).await
-    }
-
-    /// Opens a WebSocket, sends messages, and compares what comes back.
-    pub async fn talk(&self, talk: Talk) -> Ending {
-        let id = self.stage.oracle.begin();
-        let mut leaving = Leaving { client: self, id, ended: false };
-        let ending = ws::converse(self, id, &talk).await;
-        leaving.ended = true;
-        self.finish(id, ending);
-        ending
-    }
-
-    /// After faults have healed, an answer comes soon.
-    pub(super) async fn resume(&self) {
-        let trying = async {
-            while self.request(Plan::download(0, 100), Pace::Fast).await != Ending::Complete {
-                sleep(Duration::from_millis(200)).await;
-            }
-        };
-        if timeout(RESUME_LIMIT, trying).await.is_err() {
-            let health = self.client.health();
-            let name = self.node.name();
-            self.stage.oracle.violate(format!("{name} did not get an answer within {RESUME_LIMIT:?} ({health:?})"));
+    /// It has the head of an answer, and was told how it came.
+    pub(super) fn answered(&self, id: u64, execution: u32, via: Option<Via>) {
+        self.stage.oracle.answered(id, execution, via);
+        if let (Some((_, watch)), Some(Via { reason: Some("p2p-down" | "p2p-connecting"), .. })) = (&self.ways.router, via) {
+            self.stage.oracle.shunned_p2p(id, *watch);
         }
     }
 
@@ -163,24 +168,94 @@ impl SimClient {
         }
     }
 
-    fn finish(&self, id: u64, ending: Ending) {
-        self.stage.network.note(&self.node.name(), &format!("request {id} {ending:?}"));
-        self.stage.oracle.end(id, ending);
+    fn explain(&self, id: u64, failure: &Failure) {
+        note(self, id, &format!("{}: {failure}", failure.kind().name()));
+    }
+}
+
+impl Ways {
+    fn new(
+        stage: &Stage,
+        name: &str,
+        recipe: &Recipe,
+        p2p: Option<Arc<Client<SimP2P>>>,
+        legacy: Option<Arc<LegacyClient>>,
+        seed: u64,
+    ) -> Self {
+        let mut router = None;
+        let transport: Arc<dyn Transport> = match (&p2p, legacy) {
+            (Some(p2p), Some(legacy)) => {
+                let config = RouterConfig { seed, ..recipe.routing.clone().unwrap_or_default() };
+                let both = Router::start(Some(Arc::clone(p2p) as _), Some(legacy), config);
+                let both = both.expect("the settings are right");
+                let (seen, connection) = (both.clone(), Arc::clone(p2p));
+                let watch = stage.oracle.watch(name, move || Sight {
+                    connected: matches!(connection.health(), Health::Healthy { .. }),
+                    switches: seen.status().counts.switches,
+                });
+                router = Some((both.clone(), watch));
+                Arc::new(both)
+            }
+            (Some(p2p), None) => Arc::clone(p2p) as _,
+            (None, Some(legacy)) => legacy,
+            (None, None) => panic!("{name} has no way to a host"),
+        };
+        Self { transport, p2p, router }
+    }
+}
+
+fn p2p(
+    stage: &Stage,
+    node: &SimNode,
+    ticket: Ticket,
+    seed: u64,
+    change: impl FnOnce(&mut ClientConfig),
+) -> Client<SimP2P> {
+    let peer = node.peer(SimPeerConfig::default()).expect("a new node has no peer");
+    let mut config = ClientConfig::default();
+    config.body_idle_timeout = Duration::from_secs(30);
+    config.seed = Some(seed);
+    if let Some(connect_timeout) = stage.environment.connect_timeout {
+        config.connect_timeout = connect_timeout;
+    }
+    change(&mut config);
+    Client::start(peer, ticket, config)
+}
+
+fn legacy(node: &SimNode, account: &Account) -> LegacyClient {
+    let mut config = LegacyConfig::new(account.url());
+    config.client_id = Some(account.client_id.clone());
+    config.token = Some(account.token.clone());
+    config.signature = Some(account.signature.clone());
+    config.body_idle_timeout = Duration::from_secs(30);
+    let (node, address) = (node.clone(), account.address);
+    let connect = move || {
+        let node = node.clone();
+        async move { node.connect_tcp(address).await }
+    };
+    LegacyClient::with_connector(config, connect).expect("the settings are right")
+}
+
+impl Caller for SimClient {
+    fn stage(&self) -> &Stage {
+        &self.stage
     }
 
-    fn explain(&self, id: u64, failure: &Failure) {
-        let text = format!("request {id} {}: {failure}", failure.kind().name());
-        self.stage.network.note(&self.node.name(), &text);
+    fn node(&self) -> &SimNode {
+        &self.node
+    }
+
+    /// Over both transports a safe request may come twice until its head is there, again after the body has broken off,
+    /// and once more to be compared.
+    fn executions_max(&self, plan: &Plan) -> u32 {
+        if self.router().is_none() || plan.method() != Method::GET { 1 } else { EXECUTIONS_MAX }
     }
 
     async fn exchange(&self, plan: &Plan, pace: Pace) -> Ending {
         let oracle = &self.stage.oracle;
-        let method = if plan.up > 0 { Method::POST } else { Method::GET };
-        let head = HttpRequest::builder().method(method).uri(plan.target()).body(());
-        let (parts, ()) = head.expect("targets are plain").into_parts();
-        let body = if plan.up > 0 { Made::request(*plan, oracle.clone()).into_body() } else { Body::empty() };
+        let (parts, body) = http_request(plan).into_parts();
         let start = Instant::now();
-        let response = match self.client.send(Request::http(plan.id, parts, body)).await {
+        let response = match self.transport().send(Request::http(plan.id, parts, body)).await {
             Ok(response) => {
                 if let Pace::Prompt(limit) = pace
                     && start.elapsed() > limit * 2 + plan.gap
@@ -198,7 +273,15 @@ impl SimClient {
                 return if delivered { Ending::Failed } else { Ending::Undelivered };
             }
         };
-        match read(response.body, plan, Side::Response, pace, oracle).await {
+        let legacy = response.via.is_some_and(|via| via.transport == TransportKind::Legacy);
+        if legacy && !is_of_the_service(response.status) {
+            // The tunnel server's own words.
+            note(self, plan.id, &format!("is answered with {}", response.status));
+            return Ending::Failed;
+        }
+        let execution = check_head(oracle, plan, response.status, &response.headers);
+        self.answered(plan.id, execution, response.via);
+        match read(response.body, plan, Side::Response(execution), pace, oracle).await {
             Read::Complete => Ending::Complete,
             Read::Left => Ending::Aborted,
             Read::Failed(failure) => {
@@ -207,19 +290,12 @@ impl SimClient {
             }
         }
     }
-}
 
-/// A request whose future is dropped was given up.
-struct Leaving<'a> {
-    client: &'a SimClient,
-    id: u64,
-    ended: bool,
-}
+    async fn converse(&self, id: u64, talk: &Talk) -> Ending {
+        ws::converse(self, id, talk).await
+    }
 
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.client.finish(self.id, Ending::Aborted);
-        }
+    fn condition(&self) -> String {
+        format!("({:?})", self.health())
     }
 }

@@ -10,9 +10,8 @@ use p2p_provider::simulator::SimNode;
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tunnel_edge::{Gateway, GatewayConfig, Profile};
-use tunnel_p2p::Ticket;
 
-use super::{SimClient, Stage, tcp::Port};
+use super::{SimClient, Stage, client::Recipe, tcp::Port};
 
 /// Where apps connect.
 const PORT: u16 = 8017;
@@ -25,7 +24,7 @@ pub struct SimGateway {
     /// The node.
     pub node: SimNode,
     stage: Stage,
-    ticket: Ticket,
+    recipe: Recipe,
     running: Mutex<Option<Running>>,
 }
 
@@ -35,8 +34,8 @@ struct Running {
 }
 
 impl SimGateway {
-    pub(super) fn start(stage: &Stage, node: SimNode, ticket: Ticket) -> Self {
-        let this = Self { node, stage: stage.clone(), ticket, running: Mutex::default() };
+    pub(super) fn start(stage: &Stage, node: SimNode, recipe: Recipe) -> Self {
+        let this = Self { node, stage: stage.clone(), recipe, running: Mutex::default() };
         this.run();
         this
     }
@@ -73,7 +72,7 @@ impl SimGateway {
     }
 
     fn run(&self) {
-        let client = SimClient::start(&self.stage, self.node.clone(), self.ticket.clone(), 0, |_| {});
+        let client = SimClient::start(&self.stage, self.node.clone(), self.recipe.clone(), 0, |_| {});
         let config = GatewayConfig {
             profile: Profile::Plain,
             access_token: Some(ACCESS_TOKEN.to_owned()),
@@ -81,7 +80,7 @@ impl SimGateway {
             ..GatewayConfig::default()
         };
         let port = Port::open(&self.node, PORT).expect("the node runs and nobody listens there");
-        let gateway = Gateway::on(port, config, client.shared()).expect("there is an access token");
+        let gateway = Gateway::on(port, config, client.transport()).expect("there is an access token");
         let serving = AbortOnDropHandle::new(Handle::current().spawn(gateway.run(CancellationToken::new())));
         *self.running() = Some(Running { client, _serving: serving });
     }

@@ -27,7 +27,7 @@ use tunnel_edge::Listener;
 use super::{Stage, tcp::Port};
 use crate::{
     oracle::{Oracle, Work},
-    service::Service,
+    service::{Service, came_by},
 };
 
 /// Where the service listens.
@@ -137,7 +137,8 @@ async fn answer(
             return Err(Failure::new(FailureKind::BadRequest, "no WebSocket"));
         };
         let accept = HeaderValue::try_from(derive_accept_key(key.as_bytes())).expect("keys are base64");
-        *switched.lock().unwrap_or_else(PoisonError::into_inner) = Some((upgrade, oracle.work(id)));
+        *switched.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((upgrade, oracle.work(id, came_by(request.headers()))));
         let mut response = http::Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
@@ -155,6 +156,7 @@ async fn answer(
     let response = service.http(Request::http(0, parts, body)).await?;
     let mut reply = http::Response::new(response.body);
     *reply.status_mut() = response.status;
+    *reply.headers_mut() = response.headers;
     Ok(reply)
 }
 

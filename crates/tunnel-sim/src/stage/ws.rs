@@ -8,9 +8,9 @@ use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
-use tunnel_core::{Failure, Transport, WsClose, WsMessage, WsOpen, WsSession, WsUpgrade};
+use tunnel_core::{Failure, WsClose, WsMessage, WsOpen, WsSession, WsUpgrade};
 
-use super::SimClient;
+use super::{Caller, SimClient};
 use crate::{
     oracle::Ending,
     plan::{WsVerb, bytes_of},
@@ -52,7 +52,10 @@ pub(super) async fn converse(client: &SimClient, id: u64, talk: &Talk) -> Ending
     let target = talk.verb.target(id).parse().expect("targets are plain");
     let open = WsOpen { id, uri: target, headers: HeaderMap::new() };
     let WsSession { mut sink, mut stream } = match client.transport().open_ws(open).await {
-        Ok(WsUpgrade::Accepted { session, .. }) => session,
+        Ok(WsUpgrade::Accepted { session, via, .. }) => {
+            client.answered(id, 1, via);
+            session
+        }
         Ok(WsUpgrade::Rejected(_)) | Err(_) => return Ending::Failed,
     };
     let messages = Messages { client, id, talk };
@@ -75,7 +78,7 @@ pub(super) async fn converse(client: &SimClient, id: u64, talk: &Talk) -> Ending
         for number in 0..=talk.messages {
             let Ok(answer) = timeout(ANSWER_LIMIT, stream.next()).await else {
                 let what = format!("WebSocket {id}: neither answer nor end within {ANSWER_LIMIT:?}");
-                client.stage.oracle.violate(what);
+                client.stage().oracle.violate(what);
                 return Ending::Failed;
             };
             if !messages.check(number, answer) {
@@ -84,7 +87,7 @@ pub(super) async fn converse(client: &SimClient, id: u64, talk: &Talk) -> Ending
             places.add_permits(1);
         }
         if let Some(more) = stream.next().await {
-            client.stage.oracle.violate(format!("the WebSocket {id} went on after its close: {more:?}"));
+            client.stage().oracle.violate(format!("the WebSocket {id} went on after its close: {more:?}"));
         }
         Ending::Complete
     };
@@ -113,8 +116,8 @@ impl Messages<'_> {
         if number == talk.messages {
             return WsMessage::Close(Some(WsClose { code: 4000, reason: "done".to_owned() }));
         }
-        let mut random = client.stage.random(id << 32 | u64::from(number));
-        let largest = client.stage.environment.message_bytes_max;
+        let mut random = client.stage().random(id << 32 | u64::from(number));
+        let largest = client.stage().environment.message_bytes_max;
         let length = if talk.large && random.u8(..) < 32 { random.usize(..=largest) } else { random.usize(..200) };
         let bytes = |length| bytes_of(*id, true, u64::from(number) << 32, length);
         match random.u8(..8) {
@@ -127,7 +130,7 @@ impl Messages<'_> {
 
     /// Whether this is the answer to the message of this number.
     fn check(&self, number: u32, answer: Option<Result<WsMessage, Failure>>) -> bool {
-        let oracle = &self.client.stage.oracle;
+        let oracle = &self.client.stage().oracle;
         let id = self.id;
         let cut = matches!(self.talk.verb, WsVerb::Cut(messages) if number >= messages);
         match answer {

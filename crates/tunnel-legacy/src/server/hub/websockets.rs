@@ -10,9 +10,12 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tunnel_core::moosicbox_tunnel::{TunnelWsRequest, TunnelWsResponse};
 
 use super::{Host, Hub};
-use crate::server::{
-    Defect, message,
-    outbox::{Outbox, Refused},
+use crate::{
+    message::ToHost,
+    server::{
+        Defect,
+        outbox::{Outbox, Refused},
+    },
 };
 
 /// A host may answer so many messages of one app, the newest; answers to older ones are dropped.
@@ -62,7 +65,7 @@ impl Hub {
         drop(state);
         self.statistics.ws_client_left();
         if let Some(host) = host.filter(|host| host.flow) {
-            host.outbox.push_control(message::ws_closed(app.conn_id));
+            host.outbox.push_control(ToHost::WsClosed { conn_id: app.conn_id }.to_text());
         }
     }
 
@@ -76,12 +79,7 @@ impl Hub {
         self.remember(app, request_id);
         let (conn_id, profile) = (app.conn_id, app.profile.clone());
         let request = TunnelWsRequest { conn_id, request_id, body, connection_id: None, profile };
-        match message::ws(request) {
-            Ok(text) => {
-                host.outbox.push_when_room(text.into()).await;
-            }
-            Err(error) => tracing::warn!(%error, "a WebSocket message cannot be written"),
-        }
+        host.outbox.push_when_room(ToHost::Ws(request).to_text().into()).await;
     }
 
     /// The host may answer this message of the app.

@@ -25,8 +25,11 @@ where
     let end = tokio::select! {
         biased;
         () = shared.closing.cancelled() => End::close(SERVICE_RESTART, "the tunnel server is stopping"),
+        // Before reading, so that a peer that never pauses cannot keep it from being done.
+        end = socket::write(shared, &mut writer, &app.outbox) => end,
         end = read(shared, &app, &mut reader, &heard) => end,
-        end = socket::write(shared, &mut writer, &app.outbox, &heard) => end,
+        // After reading, so that what has come counts even if this task was held up.
+        end = socket::silence(shared, &heard) => end,
     };
     socket::close(end, &mut writer, &mut reader).await;
 }

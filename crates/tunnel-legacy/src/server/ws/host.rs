@@ -15,11 +15,11 @@ use tunnel_core::{
 };
 
 use super::socket::{self, End, Heard, Reader};
+use crate::message::ToServer;
 use crate::server::{
     Defect, Shared,
     exchange::{Exchange, Push},
     hub::Host,
-    message::{self, FromHost},
 };
 
 /// RFC 6455 §7.4.1 and its registry.
@@ -37,11 +37,14 @@ where
     let end = tokio::select! {
         biased;
         () = shared.closing.cancelled() => End::close(SERVICE_RESTART, "the tunnel server is stopping"),
+        // Before reading, so that a peer that never pauses cannot keep it from being done.
+        end = socket::write(shared, &mut writer, &host.outbox) => end,
         end = read(shared, &host, &mut reader, &heard) => match end {
             Some(end) => end,
             None => return true,
         },
-        end = socket::write(shared, &mut writer, &host.outbox, &heard) => end,
+        // After reading, so that what has come counts even if this task was held up.
+        end = socket::silence(shared, &heard) => end,
     };
     // From here on nothing can be answered.
     host.outbox.end();
@@ -143,12 +146,16 @@ async fn wait_for_room(shared: &Shared, exchange: &Exchange, mut packet: tunnel_
 
 /// A text of the host.
 fn said(shared: &Shared, host: &Host, text: &str) {
-    match message::read(text, host.flow) {
-        Ok(FromHost::Ws(response)) => shared.hub.tell_apps(host, response),
-        Ok(FromHost::Reset { request_id, failure }) => {
+    match ToServer::parse(text) {
+        Ok(ToServer::Ws(response)) => shared.hub.tell_apps(host, response),
+        Ok(ToServer::Reset { request_id, failure }) if host.flow => {
             if let Some(exchange) = shared.hub.exchange(host, request_id) {
                 exchange.fail(failure);
             }
+        }
+        Ok(_) => {
+            tracing::warn!(client_id = %host.client_id, "a host has used an addition that it did not ask for");
+            shared.hub.statistics().malformed_message();
         }
         Err(error) => {
             tracing::warn!(%error, client_id = %host.client_id, "a host has said something that is no message");

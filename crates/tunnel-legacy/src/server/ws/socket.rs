@@ -12,7 +12,7 @@ use futures::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -29,8 +29,10 @@ use crate::server::{
 
 /// How long one side may take for its part of the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a message may take to be written.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one message may take to be written: 16 MiB need 2.2 Mbit/s.
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
+/// RFC 6455 §7.4.1.
+const GOING_AWAY: u16 = 1001;
 /// What the published server takes in one message, in bytes.
 const PUBLISHED_MESSAGE_BYTES_MAX: usize = 65_536;
 /// Full packets are 64 KiB.
@@ -66,8 +68,8 @@ impl Heard {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    fn elapsed(&self) -> Duration {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    fn at(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,49 +99,66 @@ impl End {
     }
 }
 
-/// Writes what is in the outbox and pings, until it is closed or the peer falls silent.
-pub(super) async fn write<S>(shared: &Shared, writer: &mut Writer<S>, outbox: &Outbox, heard: &Heard) -> End
+/// Waits until the peer has been silent for too long.
+pub(super) async fn silence(shared: &Shared, heard: &Heard) -> End {
+    let limit = shared.config.limits.silence_timeout;
+    loop {
+        // A peer that is heard exactly at the limit is not cut.
+        let deadline = heard.at() + limit + Duration::from_millis(1);
+        if Instant::now() >= deadline {
+            return End::close(GOING_AWAY, "nothing was heard for too long");
+        }
+        sleep_until(deadline).await;
+    }
+}
+
+/// Writes what is in the outbox and pings, until the outbox is closed.
+pub(super) async fn write<S>(shared: &Shared, writer: &mut Writer<S>, outbox: &Outbox) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let limits = &shared.config.limits;
-    let mut pings = interval(limits.ping_interval);
+    let mut pings = interval(shared.config.limits.ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
+        let written = tokio::select! {
             biased;
-            _ = pings.tick() => {
-                if heard.elapsed() > limits.silence_timeout {
-                    return End::close(1001, "nothing was heard for too long");
-                }
-                if !matches!(timeout(WRITE_TIMEOUT, writer.send(Message::Ping(Bytes::new()))).await, Ok(Ok(()))) {
-                    return End::Broken;
-                }
-            }
-            next = outbox.next() => match timeout(WRITE_TIMEOUT, write_all(writer, outbox, next)).await {
-                Ok(Ok(None)) => {}
-                Ok(Ok(Some(close))) => return End::Close(close),
-                Ok(Err(_)) | Err(_) => return End::Broken,
+            _ = pings.tick() => in_time(writer.send(Message::Ping(Bytes::new()))).await,
+            next = outbox.next() => match write_all(writer, outbox, next).await {
+                Ok(Some(close)) => return End::Close(close),
+                written => written.map(|_| ()),
             },
+        };
+        if written.is_err() {
+            return End::Broken;
         }
     }
 }
 
 /// Writes all that is ready and flushes once; the close frame if one is next.
-async fn write_all<S>(writer: &mut Writer<S>, outbox: &Outbox, next: Next) -> Result<Option<CloseFrame>, Error>
+async fn write_all<S>(writer: &mut Writer<S>, outbox: &Outbox, next: Next) -> Result<Option<CloseFrame>, Stuck>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut next = Some(next);
     while let Some(due) = next {
         match due {
-            Next::Text(text) => writer.feed(Message::Text(text)).await?,
+            Next::Text(text) => in_time(writer.feed(Message::Text(text))).await?,
             Next::Close(close) => return Ok(Some(close)),
         }
         next = outbox.try_next();
     }
-    writer.flush().await?;
+    in_time(writer.flush()).await?;
     Ok(None)
+}
+
+/// The peer is gone, or does not read.
+struct Stuck;
+
+async fn in_time(writing: impl Future<Output = Result<(), Error>>) -> Result<(), Stuck> {
+    match timeout(WRITE_TIMEOUT, writing).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Stuck),
+    }
 }
 
 /// The closing handshake.

@@ -1,0 +1,61 @@
+//! What a gateway says while it runs.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+use tunnel_core::{Health, Transport};
+
+use super::transports::Transports;
+use crate::{output::Output, routing::Switched};
+
+/// How often the state of the connection is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Says whenever the connection to the host comes or goes, and when the kill switch turns. Never ends.
+pub(super) async fn watch(transports: &Transports, switched: &Switched, output: Output) {
+    let Some(main) = transports.p2p().or_else(|| transports.legacy()) else { return std::future::pending().await };
+    let mut known = Health::Probing;
+    let mut killed = false;
+    if transports.p2p().is_some() {
+        output.note("Connecting to the host ...");
+    } else {
+        output.note("No ticket is given: every request takes the tunnel server.");
+    }
+    loop {
+        let health = main.health();
+        if health != known {
+            tell(&health, output);
+            known = health;
+        }
+        let on = switched.look();
+        if on != killed {
+            killed = on;
+            output.json(&json!({ "event": "kill-switch", "on": on }));
+            output.note(if on {
+                "The kill switch is on: every new request takes the tunnel server."
+            } else {
+                "The kill switch is off."
+            });
+        }
+        sleep(WATCH_INTERVAL).await;
+    }
+}
+
+fn tell(health: &Health, output: Output) {
+    match health {
+        Health::Healthy { path, client_id } => {
+            output.json(&json!({ "event": "connected", "path": path.name(), "client_id": client_id }));
+            let of = client_id.as_ref().map_or_else(String::new, |id| format!(" {id:?}"));
+            output.note(format!("Connected to the host{of}, path: {}.", path.name()));
+        }
+        Health::Probing => {
+            output.json(&json!({ "event": "connecting" }));
+            output.note("Connecting to the host ...");
+        }
+        Health::Down(failure) => {
+            output.json(&json!({ "event": "down", "reason": failure.kind().name(), "message": failure.message() }));
+            output.note(format!("No connection to the host: {failure}. Trying again."));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What is known about one request.
+
+use tokio::time::Instant;
+use tunnel_core::TransportKind;
+
+use super::Ending;
+
+pub(super) struct Record {
+    pub(super) began: Instant,
+    pub(super) ended: Option<(Ending, Instant)>,
+    /// How often the service may see it.
+    pub(super) executions_max: u32,
+    pub(super) executions: Vec<Execution>,
+    /// The client has the response body up to this byte.
+    pub(super) consumed: u64,
+    /// Something has taken too long, and that was said.
+    pub(super) reported: bool,
+}
+
+/// The service has seen the request once.
+pub(super) struct Execution {
+    /// How it came, if that is known.
+    pub(super) by: Option<TransportKind>,
+    working: bool,
+    /// The first byte of the response body that was taken from the service, and the one behind the last.
+    start: Option<u64>,
+    pub(super) position: u64,
+    /// When the last bytes were taken.
+    pub(super) moved_at: Instant,
+}
+
+impl Execution {
+    pub(super) fn new(by: Option<TransportKind>) -> Self {
+        Self { by, working: true, start: None, position: 0, moved_at: Instant::now() }
+    }
+}
+
+impl Record {
+    pub(super) fn new(executions_max: u32) -> Self {
+        Self {
+            began: Instant::now(),
+            ended: None,
+            executions_max,
+            executions: Vec::new(),
+            consumed: 0,
+            reported: false,
+        }
+    }
+
+    /// The n-th execution, from 1 on.
+    pub(super) fn execution(&self, number: u32) -> Option<&Execution> {
+        self.executions.get(index(number)?)
+    }
+
+    pub(super) fn is_working(&self) -> bool {
+        self.executions.iter().any(|execution| execution.working)
+    }
+
+    pub(super) fn stop(&mut self, number: u32) {
+        if let Some(execution) = index(number).and_then(|index| self.executions.get_mut(index)) {
+            execution.working = false;
+        }
+    }
+
+    /// Bytes were taken from the service; returns how many wait for the client now.
+    pub(super) fn pulled(&mut self, number: u32, position: u64, bytes: u64) -> u64 {
+        let consumed = self.consumed;
+        let Some(execution) = index(number).and_then(|index| self.executions.get_mut(index)) else { return 0 };
+        let start = *execution.start.get_or_insert(position - bytes);
+        execution.position = position;
+        execution.moved_at = Instant::now();
+        position.saturating_sub(consumed.max(start))
+    }
+}
+
+fn index(number: u32) -> Option<usize> {
+    usize::try_from(number.checked_sub(1)?).ok()
+}

@@ -1,0 +1,86 @@
+//! What a service says about the body of a response, so that it can be asked for in parts.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{ETAG, LAST_MODIFIED},
+};
+
+/// Of what kind a response body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct File {
+    /// How the service tells whether it has changed.
+    pub validator: Validator,
+    /// Whether the service sends parts of it; if not, it sends all of it to who asks for a part.
+    pub ranges: bool,
+    /// From which execution on it is another one, of the same length. Zero is never.
+    pub changes: u32,
+}
+
+/// How a service tells whether a file has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validator {
+    /// Not at all.
+    None,
+    /// An entity tag that changes with every byte.
+    Strong,
+    /// An entity tag that only says that the content means the same.
+    Weak,
+    /// The time of its last change.
+    Modified,
+}
+
+impl Validator {
+    const ALL: [(&'static str, Self); 4] =
+        [("none", Self::None), ("strong", Self::Strong), ("weak", Self::Weak), ("modified", Self::Modified)];
+
+    pub(super) fn name(self) -> &'static str {
+        super::name(&Self::ALL, self)
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        super::named(&Self::ALL, name)
+    }
+}
+
+impl File {
+    /// A body about which nothing is said.
+    pub const NONE: Self = Self { validator: Validator::None, ranges: false, changes: 0 };
+
+    /// A file that does not change, in parts if wanted.
+    pub const STRONG: Self = Self { validator: Validator::Strong, ranges: true, changes: 0 };
+
+    /// The version that the n-th execution serves, from 1 on.
+    #[must_use]
+    pub const fn version(&self, execution: u32) -> u32 {
+        if self.changes > 0 && execution >= self.changes { 1 } else { 0 }
+    }
+
+    /// The header that names this version.
+    #[must_use]
+    pub fn validator(&self, id: u64, version: u32) -> Option<(HeaderName, HeaderValue)> {
+        let (name, text) = match self.validator {
+            Validator::None => return None,
+            Validator::Strong => (ETAG, format!("\"{id}-{version}\"")),
+            // Both versions mean the same.
+            Validator::Weak => (ETAG, format!("W/\"{id}\"")),
+            Validator::Modified => (LAST_MODIFIED, format!("Sat, 01 Nov 2025 08:00:{version:02} GMT")),
+        };
+        Some((name, HeaderValue::try_from(text).expect("it is plain")))
+    }
+
+    /// Whether a service that has this version sends the part that is asked for, or all of it (RFC 9110 §13.1.5): a weak
+    /// tag never fits.
+    #[must_use]
+    pub fn is_still(&self, id: u64, version: u32, if_range: &HeaderValue) -> bool {
+        self.validator != Validator::Weak
+            && self.validator(id, version).is_some_and(|(_, validator)| validator == if_range)
+    }
+
+    /// What the service says beside the length.
+    #[must_use]
+    pub fn headers(&self, id: u64, version: u32) -> HeaderMap {
+        let accepts = HeaderValue::from_static(if self.ranges { "bytes" } else { "none" });
+        let accepts = (*self != Self::NONE).then_some((http::header::ACCEPT_RANGES, accepts));
+        self.validator(id, version).into_iter().chain(accepts).collect()
+    }
+}

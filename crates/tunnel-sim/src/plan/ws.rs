@@ -1,0 +1,50 @@
+//! What a WebSocket asks its service to do.
+
+/// What the service does with a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WsVerb {
+    /// Sends every message back, and so also the close.
+    Echo,
+    /// Sends so many messages back, and then ends without a close.
+    Cut(u32),
+    /// Never answers the request.
+    Hang,
+}
+
+impl WsVerb {
+    /// The target that says this.
+    #[must_use]
+    pub fn target(self, id: u64) -> String {
+        match self {
+            Self::Echo => format!("/ws/{id}"),
+            Self::Cut(messages) => format!("/ws/{id}/cut/{messages}"),
+            Self::Hang => format!("/ws/{id}/hang"),
+        }
+    }
+
+    /// Reads a target: whose it is, and what to do.
+    #[must_use]
+    pub fn parse(path: &str) -> Option<(u64, Self)> {
+        let parts: Vec<&str> = path.strip_prefix("/ws/")?.split('/').collect();
+        let (id, verb) = match parts.as_slice() {
+            [id] => (id, Self::Echo),
+            [id, "cut", messages] => (id, Self::Cut(messages.parse().ok()?)),
+            [id, "hang"] => (id, Self::Hang),
+            _ => return None,
+        };
+        Some((id.parse().ok()?, verb))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_web_socket_survives_its_target() {
+        for verb in [WsVerb::Echo, WsVerb::Cut(3), WsVerb::Hang] {
+            assert_eq!(WsVerb::parse(&verb.target(7)), Some((7, verb)));
+        }
+        assert_eq!(WsVerb::parse("/ws/7/dance"), None);
+    }
+}
