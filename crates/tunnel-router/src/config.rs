@@ -76,7 +76,7 @@ impl Default for RouterConfig {
             stall_timeout: Duration::from_millis(6500),
             probe_timeout: Duration::from_secs(2),
             probe_interval_min: Duration::from_secs(5),
-            probe_interval_max: Duration::from_secs(60),
+            probe_interval_max: Duration::from_mins(1),
             probes_to_return: 2,
             failover: true,
             splice_without_validator: false,

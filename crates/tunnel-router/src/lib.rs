@@ -18,6 +18,7 @@
 mod config;
 mod counters;
 mod decisions;
+mod failover;
 mod health;
 mod policy;
 mod reason;

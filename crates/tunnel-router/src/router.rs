@@ -10,6 +10,7 @@ mod probe;
 mod record;
 mod request;
 mod shared;
+mod splice;
 mod status;
 mod task;
 mod upload;

@@ -204,7 +204,7 @@ impl Machine {
             View::Up if !self.was_up => {
                 self.was_up = true;
                 self.next_probe = None;
-                self.enter(now, State::Healthy, Cause::Connected)
+                Some(self.enter(now, State::Healthy, Cause::Connected))
             }
             View::Up => {
                 if !self.state.is_usable() {
@@ -214,7 +214,7 @@ impl Machine {
             }
             View::Connecting if !self.was_up => None,
             View::Connecting | View::Down if self.state == State::Down => None,
-            View::Connecting | View::Down => self.go_down(now, Cause::TransportDown),
+            View::Connecting | View::Down => Some(self.go_down(now, Cause::TransportDown)),
         }
     }
 
@@ -224,7 +224,7 @@ impl Machine {
             return None;
         }
         self.failures = 0;
-        (self.state == State::Suspect).then(|| self.enter(now, State::Healthy, Cause::Succeeded))?
+        (self.state == State::Suspect).then(|| self.enter(now, State::Healthy, Cause::Succeeded))
     }
 
     /// A request that began in this epoch failed, and it was the transport's fault.
@@ -234,14 +234,14 @@ impl Machine {
         }
         self.failures += 1;
         if self.failures >= self.settings.failures_max {
-            return self.go_down(now, Cause::FailedRepeatedly);
+            return Some(self.go_down(now, Cause::FailedRepeatedly));
         }
-        (self.state == State::Healthy).then(|| self.enter(now, State::Suspect, Cause::Failed))?
+        (self.state == State::Healthy).then(|| self.enter(now, State::Suspect, Cause::Failed))
     }
 
     /// Nothing moved for a request that began in this epoch, and the probe that followed failed.
     pub(crate) fn stalled(&mut self, now: Duration, epoch: u64) -> Option<Transition> {
-        (epoch == self.epoch && self.state.is_usable()).then(|| self.go_down(now, Cause::Stalled))?
+        (epoch == self.epoch && self.state.is_usable()).then(|| self.go_down(now, Cause::Stalled))
     }
 
     /// A request was answered sooner by the other transport: p2p is probed, but not all the time, for the service may be
@@ -263,7 +263,7 @@ impl Machine {
         if self.state.is_usable() {
             self.next_probe = None;
             self.failures = 0;
-            return (self.state == State::Suspect).then(|| self.enter(now, State::Healthy, Cause::ProbeSucceeded))?;
+            return (self.state == State::Suspect).then(|| self.enter(now, State::Healthy, Cause::ProbeSucceeded));
         }
         if self.view != View::Up {
             // The transport may know more. It will be looked at again soon.
@@ -278,22 +278,22 @@ impl Machine {
         let proven = self.first_good + hold;
         if self.good >= self.settings.probes_to_return && now >= proven {
             self.next_probe = None;
-            return self.enter(now, State::Healthy, Cause::Proven);
+            return Some(self.enter(now, State::Healthy, Cause::Proven));
         }
         let step = hold / self.settings.probes_to_return.saturating_sub(1).max(1);
         self.next_probe = Some((self.first_good + step * self.good).min(proven).max(now));
-        (self.state == State::Down).then(|| self.enter(now, State::Probing, Cause::ProbeSucceeded))?
+        (self.state == State::Down).then(|| self.enter(now, State::Probing, Cause::ProbeSucceeded))
     }
 
     pub(crate) fn probe_failed(&mut self, now: Duration) -> Option<Transition> {
         self.is_probing = false;
         if self.state.is_usable() {
-            return self.go_down(now, Cause::ProbeFailed);
+            return Some(self.go_down(now, Cause::ProbeFailed));
         }
         self.good = 0;
         self.interval = (self.interval * 2).min(self.settings.interval_max);
         self.schedule(now);
-        (self.state == State::Probing).then(|| self.enter(now, State::Down, Cause::ProbeFailed))?
+        (self.state == State::Probing).then(|| self.enter(now, State::Down, Cause::ProbeFailed))
     }
 
     /// Probes now, whatever the state, and begins the pauses anew.
@@ -302,7 +302,7 @@ impl Machine {
         self.next_probe = Some(now);
     }
 
-    fn go_down(&mut self, now: Duration, cause: Cause) -> Option<Transition> {
+    fn go_down(&mut self, now: Duration, cause: Cause) -> Transition {
         if self.state.is_usable() {
             self.flaps.record(now);
         }
@@ -324,13 +324,13 @@ impl Machine {
         self.next_probe = Some(now + pause);
     }
 
-    fn enter(&mut self, now: Duration, state: State, cause: Cause) -> Option<Transition> {
+    fn enter(&mut self, now: Duration, state: State, cause: Cause) -> Transition {
         let from = std::mem::replace(&mut self.state, state);
         self.failures = if state.is_usable() { self.failures } else { 0 };
         if state == State::Healthy {
             self.failures = 0;
         }
         (self.cause, self.since) = (cause, now);
-        Some(Transition { from, to: state, cause })
+        Transition { from, to: state, cause }
     }
 }

@@ -2,43 +2,48 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http_body::{Body as _, Frame, SizeHint};
 use tunnel_core::{Body, Failure, PathKind, Response, TransportKind, Via};
 
-use super::{exchange::Exchange, record::Record, request::Again, watchdog::Watchdog};
-use crate::Reason;
+use super::{
+    exchange::Exchange,
+    record::Record,
+    request::Again,
+    shared::{Active, Shared},
+    splice::{Resuming, Splice},
+    watchdog::Watchdog,
+};
+use crate::{Reason, health::Machine};
 
-/// The response as the caller gets it: it says how it travelled, and its body is watched and counted.
+/// The response as the caller gets it: it says how it travelled, and its body is watched and counted. `again` allows it to
+/// continue over the other transport.
 pub(super) fn deliver(
     exchange: Exchange,
-    response: Response,
+    mut response: Response,
     kind: TransportKind,
     reason: Reason,
-    _again: Option<Again>,
+    again: Option<Again>,
 ) -> Response {
-    let Exchange { shared, active, mut record, .. } = exchange;
+    let Exchange { shared, active, choice, mut record, .. } = exchange;
     record.answered(kind, reason, response.status.as_u16());
-    let via = Some(via(response.via, kind, reason));
-    let Response { status, headers, body, .. } = response;
-    if let Some(bytes) = body.as_bytes() {
-        shared.counters.bytes_received.of(kind).add(bytes.len() as u64);
+    response.via = Some(via(response.via, kind, reason));
+    if response.body.is_buffered() || response.body.is_end_stream() {
+        let bytes = response.body.as_bytes().map_or(0, Bytes::len);
+        shared.counters.bytes_received.of(kind).add(bytes as u64);
         record.completed();
-        return Response { status, headers, body, via };
+        return response;
     }
-    if body.is_end_stream() {
-        record.completed();
-        return Response { status, headers, body, via };
-    }
-    let watchdog = (kind == TransportKind::P2p).then(|| {
-        let epoch = shared.look(crate::health::Machine::epoch);
-        (Watchdog::new(&shared, &active.config, epoch), epoch)
-    });
-    let body = Body::stream(Routed { body: Some(body), record, kind, watchdog });
-    Response { status, headers, body, via }
+    let splice = Splice::of(&active, choice.mode, again, &response);
+    let length = response.body.size_hint().exact();
+    let on = On::new(&shared, &active, kind);
+    let Response { status, headers, body, via } = response;
+    let routed = Routed { source: Source::Body(body), on, record, active, delivered: 0, length, splice };
+    Response { status, headers, body: Body::stream(routed), via }
 }
 
 pub(super) fn via(via: Option<Via>, kind: TransportKind, reason: Reason) -> Via {
@@ -47,10 +52,87 @@ pub(super) fn via(via: Option<Via>, kind: TransportKind, reason: Reason) -> Via 
 
 /// A body on its way.
 struct Routed {
-    body: Option<Body>,
+    source: Source,
+    on: On,
     record: Record,
+    active: std::sync::Arc<Active>,
+    delivered: u64,
+    /// The length of all of it, if it was known at the beginning.
+    length: Option<u64>,
+    splice: Option<Splice>,
+}
+
+/// Where the next byte comes from.
+enum Source {
+    Body(Body),
+    /// It broke off with this failure; the other transport is being asked for the rest.
+    Resuming(Resuming, Failure),
+    Ended,
+}
+
+/// The transport that carries it now.
+struct On {
     kind: TransportKind,
-    watchdog: Option<(Watchdog, u64)>,
+    epoch: u64,
+    watchdog: Option<Watchdog>,
+}
+
+impl On {
+    fn new(shared: &std::sync::Arc<Shared>, active: &Active, kind: TransportKind) -> Self {
+        let epoch = shared.look(Machine::epoch);
+        let watchdog = (kind == TransportKind::P2p).then(|| Watchdog::new(shared, &active.config, epoch));
+        Self { kind, epoch, watchdog }
+    }
+
+    /// The body said nothing yet. Ready once its transport is dead.
+    fn poll_dead(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        self.watchdog.as_mut().map_or(Poll::Pending, |watchdog| watchdog.poll_dead(cx))
+    }
+}
+
+impl Routed {
+    fn took(&mut self, frame: &Frame<Bytes>) {
+        if let Some(watchdog) = &mut self.on.watchdog {
+            watchdog.progress();
+        }
+        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+        self.delivered += bytes;
+        self.record.shared().counters.bytes_received.of(self.on.kind).add(bytes);
+    }
+
+    fn end(&mut self) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        self.source = Source::Ended;
+        self.record.completed();
+        Poll::Ready(None)
+    }
+
+    /// The body broke off. Whether the other transport is asked for the rest, or nothing is missing.
+    fn recover(&mut self, failure: Failure) -> Result<(), Failure> {
+        // Ends the exchange over the transport that failed.
+        self.source = Source::Ended;
+        let Some(splice) = &mut self.splice else { return Err(failure) };
+        if splice.is_whole(self.delivered) {
+            return Ok(());
+        }
+        match splice.resume(self.record.shared(), self.on.kind, failure.kind(), self.delivered) {
+            Some(resuming) => {
+                tracing::info!(
+                    delivered = self.delivered,
+                    from = self.on.kind.name(),
+                    "continuing a response: {failure}"
+                );
+                self.source = Source::Resuming(resuming, failure);
+                Ok(())
+            }
+            None => Err(failure),
+        }
+    }
+
+    fn cut(&mut self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        self.source = Source::Ended;
+        self.record.cut(self.on.kind, &failure);
+        Poll::Ready(Some(Err(failure)))
+    }
 }
 
 impl http_body::Body for Routed {
@@ -59,50 +141,65 @@ impl http_body::Body for Routed {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let this = self.get_mut();
-        let Some(body) = &mut this.body else { return Poll::Ready(None) };
-        let failure = match Pin::new(body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some((watchdog, _)) = &mut this.watchdog {
-                    watchdog.progress();
-                }
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                this.record.shared().counters.bytes_received.of(this.kind).add(bytes as u64);
-                return Poll::Ready(Some(Ok(frame)));
+        loop {
+            let failure = match &mut this.source {
+                Source::Ended => return this.end(),
+                Source::Resuming(resuming, failure) => match ready!(resuming.poll_unpin(cx)) {
+                    Ok((body, kind)) => {
+                        this.record.failed_over();
+                        this.on = On::new(this.record.shared(), &this.active, kind);
+                        this.source = Source::Body(body);
+                        continue;
+                    }
+                    Err(why) => {
+                        let message = format!("{failure}; the other transport does not continue the body: {why}");
+                        let failure = Failure::new(failure.kind(), message);
+                        return this.cut(failure);
+                    }
+                },
+                Source::Body(body) => match Pin::new(body).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => {
+                        this.took(&frame);
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                    Poll::Ready(None) => return this.end(),
+                    Poll::Ready(Some(Err(failure))) => {
+                        if this.on.kind == TransportKind::P2p {
+                            this.record.shared().p2p_failed(this.on.epoch, &failure);
+                        }
+                        failure
+                    }
+                    Poll::Pending => ready!(this.on.poll_dead(cx)),
+                },
+            };
+            if let Err(failure) = this.recover(failure) {
+                return this.cut(failure);
             }
-            Poll::Ready(None) => {
-                this.body = None;
-                this.record.completed();
-                return Poll::Ready(None);
-            }
-            Poll::Ready(Some(Err(failure))) => {
-                if let Some((_, epoch)) = this.watchdog {
-                    this.record.shared().p2p_failed(epoch, &failure);
-                }
-                failure
-            }
-            Poll::Pending => match &mut this.watchdog {
-                Some((watchdog, _)) => std::task::ready!(watchdog.poll_dead(cx)),
-                None => return Poll::Pending,
-            },
-        };
-        this.body = None;
-        this.record.cut(this.kind, &failure);
-        Poll::Ready(Some(Err(failure)))
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+        match &self.source {
+            Source::Body(body) => body.is_end_stream(),
+            Source::Resuming(..) => false,
+            Source::Ended => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or(SizeHint::with_exact(0), http_body::Body::size_hint)
+        match (self.length, &self.source) {
+            (Some(length), _) => SizeHint::with_exact(length.saturating_sub(self.delivered)),
+            (None, Source::Body(body)) => body.size_hint(),
+            (None, Source::Resuming(..)) => SizeHint::default(),
+            (None, Source::Ended) => SizeHint::with_exact(0),
+        }
     }
 }
 
 impl Drop for Routed {
     fn drop(&mut self) {
         // Whoever has seen the end by `is_end_stream` polls no more.
-        if self.body.as_ref().is_some_and(http_body::Body::is_end_stream) {
+        if self.is_end_stream() {
             self.record.completed();
         }
     }

@@ -19,13 +19,15 @@ use super::{
 use crate::counters::Counters;
 
 /// A probe under way. Whoever waits for it drives it.
-pub(crate) type Probe = SharedFuture<BoxFuture<'static, Result<(), Failure>>>;
+pub(crate) type Probe = SharedFuture<Running>;
+
+type Running = BoxFuture<'static, Result<(), Failure>>;
 
 pub(crate) struct Prober {
     p2p: Option<Arc<dyn Transport>>,
     counters: Arc<Counters>,
     /// Weak, so that a probe for which nobody waits any more ends.
-    running: Mutex<Option<WeakShared<BoxFuture<'static, Result<(), Failure>>>>>,
+    running: Mutex<Option<WeakShared<Running>>>,
 }
 
 impl Prober {
@@ -47,11 +49,8 @@ impl Prober {
                 }),
                 None => Err(failures::no_p2p()),
             };
-            if result.is_ok() {
-                counters.probes_succeeded.one()
-            } else {
-                counters.probes_failed.one()
-            }
+            let counter = if result.is_ok() { &counters.probes_succeeded } else { &counters.probes_failed };
+            counter.one();
             result
         };
         let probe = probe.boxed().shared();

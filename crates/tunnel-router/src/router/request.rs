@@ -55,6 +55,13 @@ impl Again {
         Some(Self { id: request.id, head: request.head.clone(), body: request.body.as_bytes()?.clone() })
     }
 
+    pub(super) fn is_get(&self) -> bool {
+        match &self.head {
+            RequestHead::Http(parts) => parts.method == Method::GET,
+            RequestHead::Tunnel(request) => request.method.to_string() == "GET",
+        }
+    }
+
     pub(crate) fn request(&self) -> Request {
         Request { id: self.id, head: self.head.clone(), body: Body::full(self.body.clone()) }
     }
