@@ -2,7 +2,14 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use compat_tests::backend::{AnyBackend, Run, iroh::IrohBackend, simulator::SimBackend};
+use compat_tests::backend::{
+    AnyBackend, Run,
+    dual::DualBackend,
+    iroh::IrohBackend,
+    legacy::{LegacyBackend, differences},
+    simulator::SimBackend,
+    world::{Real, Simulated, World},
+};
 use futures::future::LocalBoxFuture;
 
 /// Makes tests of a list of cases, which `$run` runs. The names are `backend::module::case`.
@@ -30,6 +37,11 @@ fn run_peers<B: Run>(name: &str, case: fn(B) -> LocalBoxFuture<'static, ()>) {
     B::run(name, case);
 }
 
+/// Runs a case of a tunnel server, or of two transports.
+fn run_world<W: World>(name: &str, case: fn(W) -> LocalBoxFuture<'static, ()>) {
+    W::run(name, case);
+}
+
 mod iroh {
     compat_tests::for_each_case! { tests! { crate::run::<crate::IrohBackend>, compat_tests::cases; } }
     compat_tests::for_each_peer_case! { tests! { crate::run_peers::<crate::IrohBackend>, compat_tests::peer_cases; } }
@@ -38,6 +50,38 @@ mod iroh {
 mod simulator {
     compat_tests::for_each_case! { tests! { crate::run::<crate::SimBackend>, compat_tests::cases; } }
     compat_tests::for_each_peer_case! { tests! { crate::run_peers::<crate::SimBackend>, compat_tests::peer_cases; } }
+}
+
+mod legacy {
+    compat_tests::for_each_case! { tests! { crate::run::<crate::LegacyBackend<crate::Real>>, compat_tests::cases; } }
+    mod protocol {
+        compat_tests::for_each_legacy_case! { tests! { crate::run_world::<crate::Real>, compat_tests::legacy_cases; } }
+    }
+}
+
+mod simulated_legacy {
+    compat_tests::for_each_case! { tests! { crate::run::<crate::LegacyBackend<crate::Simulated>>, compat_tests::cases; } }
+    mod protocol {
+        compat_tests::for_each_legacy_case! { tests! { crate::run_world::<crate::Simulated>, compat_tests::legacy_cases; } }
+    }
+}
+
+mod dual {
+    compat_tests::for_each_case! { tests! { crate::run::<crate::DualBackend<crate::Real>>, compat_tests::cases; } }
+    mod fallback {
+        compat_tests::for_each_fallback_case! { tests! { crate::run_world::<crate::Real>, compat_tests::fallback_cases; } }
+    }
+}
+
+mod simulated_dual {
+    compat_tests::for_each_case! { tests! { crate::run::<crate::DualBackend<crate::Simulated>>, compat_tests::cases; } }
+    mod fallback {
+        compat_tests::for_each_fallback_case! { tests! { crate::run_world::<crate::Simulated>, compat_tests::fallback_cases; } }
+    }
+}
+
+mod simulated_dual_fallen {
+    compat_tests::for_each_case! { tests! { crate::run::<crate::DualBackend<crate::Simulated, false>>, compat_tests::cases; } }
 }
 
 /// The cases by module.
@@ -73,4 +117,22 @@ fn written(folder: &str) -> Cases {
 fn every_case_that_is_written_is_listed() {
     assert_eq!(cases(compat_tests::for_each_case! { listed! {} }), written("cases"));
     assert_eq!(cases(compat_tests::for_each_peer_case! { listed! {} }), written("peer_cases"));
+    assert_eq!(cases(compat_tests::for_each_legacy_case! { listed! {} }), written("legacy_cases"));
+    assert_eq!(cases(compat_tests::for_each_fallback_case! { listed! {} }), written("fallback_cases"));
+}
+
+#[test]
+fn every_difference_is_of_a_case_and_written_down() {
+    let listed = cases(compat_tests::for_each_case! { listed! {} });
+    let mut seen = std::collections::BTreeSet::new();
+    for (case, says) in differences::LIMITS.iter().flat_map(|limit| limit.cases) {
+        let (module, name) = case.split_once("::").expect("module::case");
+        assert!(listed.get(module).is_some_and(|cases| cases.iter().any(|listed| listed == name)), "no case is {case}");
+        assert!(seen.insert(case), "{case} is there twice");
+        // A case that only hangs shows nothing.
+        assert!(!says.contains("nothing happened"), "{case}");
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/legacy-differences.md");
+    let written = fs::read_to_string(file).expect("the document is there");
+    assert!(written == differences::document(), "spec/legacy-differences.md is out of date: its first lines say how to make it");
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use http::StatusCode;
 use tokio_tungstenite::tungstenite::Message;
-use tunnel_core::{Body, Failure, FailureKind, Health, SendError, Transport};
+use tunnel_core::{Body, Failure, FailureKind, Health, SendError};
 
 use super::at::{client, server};
 use crate::{

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tunnel_core::{
-    Failure, FailureKind, Response, SendError, Transport,
+    Failure, FailureKind, Response, SendError,
     moosicbox_tunnel::{TunnelHttpRequest, TunnelResponse},
     packet,
 };
