@@ -26,7 +26,7 @@ use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time::sleep};
 
 pub(crate) use self::{
     gateway::GatewayAdmin,
-    host::HostAdmin,
+    host::{HostAdmin, Ways},
     request::{AdminAddress, ask},
 };
 use crate::error::CliError;

@@ -47,16 +47,16 @@ pub(crate) struct GlobalOptions {
 pub(crate) enum Command {
     /// Offer a local service to whoever holds the ticket
     #[command(after_help = HOST_EXAMPLES)]
-    Host(HostOptions),
+    Host(Box<HostOptions>),
     /// Reach a host by its ticket and offer its service on a local port
     #[command(after_help = GATEWAY_EXAMPLES)]
-    Gateway(GatewayOptions),
+    Gateway(Box<GatewayOptions>),
     /// Show how a running gateway or host is, from its admin endpoint
     #[command(after_help = STATUS_EXAMPLES)]
     Status(StatusOptions),
     /// Say which way a request takes, and why
     #[command(after_help = EXPLAIN_EXAMPLES)]
-    Explain(ExplainOptions),
+    Explain(Box<ExplainOptions>),
     /// Run a tunnel server: what host and gateway use when there is no peer-to-peer way
     #[command(after_help = TUNNEL_SERVER_EXAMPLES)]
     TunnelServer(TunnelServerOptions),
@@ -369,8 +369,9 @@ Examples:
     tunnel-p2p gateway --ticket-file ~/ticket --client-id home \\
       --tunnel http://127.0.0.1:8016 --tunnel-token-file ~/client-token
 
-The client token is what the host prints and keeps when it registers. This
-server speaks plain HTTP: put a proxy with TLS before it on any other network
+The client token is in the host's state directory once it has registered, in
+the file host.tunnel-token: copy it to the gateway, and treat it like a password.
+This server speaks plain HTTP: put a proxy with TLS before it on any other network
 than your own. It can read what passes through it; peer to peer nobody can.";
 
 const DEMO_EXAMPLES: &str = "\

@@ -29,8 +29,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
         logging::start(&cli.global, &log)?;
     }
     match cli.command {
-        Command::Host(options) => host::run(&layered(&file, "host", &options)?, output),
-        Command::Gateway(options) => gateway::run(options, &file, cli.global.config, output),
+        Command::Host(options) => host::run(&layered(&file, "host", &*options)?, output),
+        Command::Gateway(options) => gateway::run(*options, &file, cli.global.config, output),
         Command::Status(options) => status::run(&options, &file, output),
         Command::Explain(options) => explain::run(&options, &file, output),
         Command::TunnelServer(options) => tunnel_server::run(&layered(&file, "tunnel-server", &options)?, output),

@@ -23,7 +23,6 @@ pub(crate) use self::{
     routing::{ModeOption, RoutingOptions, RuleOption},
     seeds::Seeds,
     time::{Span, set},
-    tunnel::{GatewayTunnelOptions, HostTunnelOptions},
     tunnel_server::TunnelServerOptions,
     values::ProfileOption,
 };

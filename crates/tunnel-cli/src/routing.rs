@@ -3,19 +3,20 @@
 mod kill_switch;
 mod reload;
 
-use tunnel_router::{Mode, Rule, RouterConfig};
+use tunnel_router::{Mode, RouterConfig, Rule};
 
-pub(crate) use self::{
-    kill_switch::Switched,
-    reload::{Reloader, Reloading},
-};
+pub(crate) use self::{kill_switch::Switched, reload::Reloader};
 use crate::{
     config::{ModeOption, RoutingOptions, RuleOption},
     error::CliError,
 };
 
 /// The settings of the router.
-pub(crate) fn router_config(options: &RoutingOptions, client_id: Option<&str>, seed: u64) -> Result<RouterConfig, CliError> {
+pub(crate) fn router_config(
+    options: &RoutingOptions,
+    client_id: Option<&str>,
+    seed: u64,
+) -> Result<RouterConfig, CliError> {
     let mut config = RouterConfig::default();
     config.seed = seed;
     config.client_id = client_id.map(str::to_owned);
@@ -34,7 +35,8 @@ pub(crate) fn router_config(options: &RoutingOptions, client_id: Option<&str>, s
 fn rule(option: &RuleOption) -> Result<Rule, CliError> {
     let refuse = |error: anyhow::Error| CliError::usage(format!("`rule`: {option} cannot be used")).because(error);
     let path = option.path.parse().map_err(|error| refuse(anyhow::Error::new(error)))?;
-    let methods = option.methods.iter().map(|method| method.parse()).collect::<Result<_, http::method::InvalidMethod>>();
+    let methods =
+        option.methods.iter().map(|method| method.parse()).collect::<Result<_, http::method::InvalidMethod>>();
     Ok(Rule { path, methods: methods.map_err(|error| refuse(error.into()))?, mode: option.mode.into() })
 }
 

@@ -37,8 +37,8 @@ pub(crate) async fn drain(signals: &mut Signals, output: Output, drain: impl Fut
     };
     output.note(match (outcome, drained) {
         (Outcome::Aborted, _) => "Stopped at once.",
-        (Outcome::Done, false) => "Stopped; requests that took too long were cut.",
-        (Outcome::Done, true) => "Stopped.",
+        (_, false) => "Stopped; requests that took too long were cut.",
+        (_, true) => "Stopped.",
     });
     output.json(&json!({ "event": "stopped", "drained": drained }));
     outcome

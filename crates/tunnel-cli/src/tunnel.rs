@@ -1,11 +1,15 @@
 //! The way through a tunnel server, as host and gateway set it up.
 
 mod client;
+mod host;
 
 use tunnel_core::convert::{LossClass, LossPolicy};
 use tunnel_legacy::{LegacyConfig, LegacyError, TunnelUrl};
 
-pub(crate) use self::client::TunnelClient;
+pub(crate) use self::{
+    client::TunnelClient,
+    host::{TunnelHost, TunnelHostSettings},
+};
 use crate::{
     config::{GatewayOptions, set},
     error::CliError,

@@ -4,6 +4,7 @@ mod collect;
 mod config;
 mod head;
 mod health;
+mod if_range;
 mod verdict;
 mod websocket;
 
@@ -36,8 +37,8 @@ const VIA: Via = Via { transport: TransportKind::Legacy, path: PathKind::Server,
 /// What the tunnel would lose of a request is known before it is sent: [`LegacyConfig::losses`] says what may be, and the
 /// rest is refused, never altered. What is not said by an answer cannot be known here:
 ///
-/// - whether a request that got none was carried out; only the tunnel server's own refusals (401, 424) are proof that it
-///   was not, and a connection that could not be made;
+/// - whether a request that got none was carried out; only the tunnel server's own refusals (401, 424), a host of ours that
+///   says so, and a connection that could not be made are proof that it was not;
 /// - whether a body without `content-length` is whole. The published tunnel server may end one that broke off as if it
 ///   were. One with a length, and one that ends without its end, are told apart.
 ///
@@ -136,6 +137,7 @@ impl LegacyClient {
         let verdict = verdict::judge(response, &self.config.url, credential).await;
         match &verdict {
             Ok(Verdict::Answer(_)) => {}
+            Ok(Verdict::Failed(_) | Verdict::NotExecuted(_)) => self.standing.answered(),
             // Somebody's wrong token says nothing about the others'.
             Ok(Verdict::Refused(failure)) => {
                 if failure.kind() != FailureKind::Unauthorized || credential.is_configured() {
@@ -157,26 +159,40 @@ impl Transport for LegacyClient {
             return Err(SendError::undelivered(failure, request));
         }
         let request = self.collected(request).await?;
-        let Prepared { parts, body, signed } = match self.rules.prepare(&request) {
+        let Prepared { mut parts, body, signed } = match self.rules.prepare(&request) {
             Ok(prepared) => prepared,
             Err(failure) => return Err(SendError::undelivered(failure, request)),
         };
+        let conditional = if_range::take(&mut parts);
         let credential = if signed {
             Credential::Signature { configured: self.config.signature.is_some() }
         } else {
             Credential::Token { configured: self.config.token.is_some() }
         };
-        let response = match self.http.send(parts, Body::full(body)).await {
+        let mut response = match self.http.send(parts, Body::full(body)).await {
             Ok(response) => response,
             Err(error) => return Err(self.failed(error, |_| request)),
         };
+        if let Some((condition, whole)) = conditional
+            && !if_range::holds(&condition, &response)
+        {
+            // Ends the transfer of the wrong part.
+            drop(response);
+            response = match self.http.send(whole, Body::empty()).await {
+                Ok(response) => response,
+                // The first one was delivered.
+                Err(error) => return Err(SendError::unknown(self.failed(error, |_| request).failure().clone())),
+            };
+        }
         match self.judge(response, credential).await {
             Ok(Verdict::Answer(response)) => {
                 self.standing.answered();
                 Ok(Response { via: Some(VIA), ..response })
             }
-            Ok(Verdict::Refused(failure)) => Err(SendError::undelivered(failure, request)),
-            Err(failure) => Err(SendError::unknown(failure)),
+            Ok(Verdict::Refused(failure) | Verdict::NotExecuted(failure)) => {
+                Err(SendError::undelivered(failure, request))
+            }
+            Ok(Verdict::Failed(failure)) | Err(failure) => Err(SendError::unknown(failure)),
         }
     }
 
@@ -199,7 +215,9 @@ impl Transport for LegacyClient {
                         self.standing.server_answered();
                         Ok(WsUpgrade::Rejected(Response { via: Some(VIA), ..response }))
                     }
-                    Verdict::Refused(failure) => Err(failure),
+                    Verdict::Refused(failure) | Verdict::Failed(failure) | Verdict::NotExecuted(failure) => {
+                        Err(failure)
+                    }
                 }
             }
         }

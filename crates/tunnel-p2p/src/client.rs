@@ -112,8 +112,11 @@ impl<P: P2PProvider> Transport for Client<P> {
         exchange::open_ws(&link, &self.shared.config, open).await
     }
 
+    /// A question that the host itself answers, on a stream of its own. While there is no connection it waits for the
+    /// attempt under way, or fails at once and hastens the next one.
     async fn probe(&self) -> Result<(), Failure> {
-        self.connected().await
+        let link = self.link().await?;
+        exchange::probe(&link, &self.shared.config).await
     }
 
     fn health(&self) -> Health {

@@ -87,6 +87,15 @@ impl<R: RecvStream> FrameReader<R> {
         }
     }
 
+    /// The end of a stream on which nothing may follow. Cancel safe.
+    pub(crate) async fn end(&mut self) -> Result<(), Failure> {
+        match self.next().await? {
+            None => Ok(()),
+            Some(Event::Frame(kind, _)) => Err(failure::wire(&WireError::UnexpectedFrame(kind.name()))),
+            Some(Event::Data { .. }) => Err(failure::wire(&WireError::UnexpectedFrame(FrameType::Data.name()))),
+        }
+    }
+
     /// Looks for the end of the stream, which follows the last frame at once, so that dropping the reader needs not
     /// stop the peer. Nothing is lost if it is not there yet.
     pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) {

@@ -23,11 +23,15 @@ pub(crate) enum StreamKind {
     WebSocket = 2,
     /// The rest of a body, on a unidirectional stream of the bulk connection.
     Bulk = 3,
+    /// A question whether the other side is there; answered with the same byte.
+    Probe = 4,
 }
 
 impl StreamKind {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Control, Self::Http, Self::WebSocket, Self::Bulk].into_iter().find(|kind| *kind as u8 == byte)
+        [Self::Control, Self::Http, Self::WebSocket, Self::Bulk, Self::Probe]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 }
 

@@ -15,7 +15,6 @@ const PROBE_TIMEOUT_MAX: Duration = Duration::from_millis(2500);
 
 /// The settings of a [`Router`](crate::Router). The default works.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct RouterConfig {
     /// What holds for requests that no rule names, for clients in the rollout. Default: p2p first.
     pub mode: Mode,

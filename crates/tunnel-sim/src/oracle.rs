@@ -118,11 +118,12 @@ impl Oracle {
     /// The client has the head of the response that the n-th execution made, and was told how it came.
     pub fn answered(&self, id: u64, execution: u32, via: Option<Via>) {
         let mut state = self.lock();
-        let Some(record) = state.requests.get(&id) else { return };
+        let Some(record) = state.requests.get_mut(&id) else { return };
         let Some(made) = record.execution(execution) else {
             return state.violate(format!("request {id} was answered by an execution {execution} that never was"));
         };
         let (came, said) = (made.by, via.map(|via| via.transport));
+        record.answered_by = Some(execution);
         if came.is_some() && came != said {
             state.violate(format!("request {id} came by {came:?}, but is said to have come by {said:?}"));
         }
@@ -148,6 +149,24 @@ impl Oracle {
         }
     }
 
+    /// Which execution of a request has made the head of its response, from 1 on.
+    #[must_use]
+    pub fn answered_by(&self, id: u64) -> Option<u32> {
+        self.lock().requests.get(&id)?.answered_by
+    }
+
+    /// Up to which byte the client has got the body of a response.
+    #[must_use]
+    pub fn position(&self, id: u64) -> u64 {
+        self.lock().requests.get(&id).map_or(0, |record| record.consumed)
+    }
+
+    /// The longest that the client has waited for more of the body of a response.
+    #[must_use]
+    pub fn longest_pause(&self, id: u64) -> Duration {
+        self.lock().requests.get(&id).map(|record| record.longest_pause).unwrap_or_default()
+    }
+
     /// How often the service has seen a request, and how it came.
     #[must_use]
     pub fn executions(&self, id: u64) -> Vec<Option<TransportKind>> {
@@ -169,7 +188,7 @@ impl Oracle {
     pub fn consumed(&self, id: u64, position: u64) -> Duration {
         let mut state = self.lock();
         let Some(record) = state.requests.get_mut(&id) else { return Duration::ZERO };
-        record.consumed = position;
+        record.progress(position);
         let furthest = record.executions.iter().max_by_key(|execution| execution.position);
         furthest
             .filter(|furthest| furthest.position == position)

@@ -204,7 +204,11 @@ impl Plan {
     /// Whether the body of the response does.
     #[must_use]
     pub const fn trailers_down(&self) -> bool {
-        if matches!(self.verb, Verb::Echo) { self.trailers_up() } else { self.trailers && self.down > self.first_down() }
+        if matches!(self.verb, Verb::Echo) {
+            self.trailers_up()
+        } else {
+            self.trailers && self.down > self.first_down()
+        }
     }
 
     /// The trailers, if there are any.

@@ -1,5 +1,6 @@
 //! The scenarios.
 
+mod dual;
 mod load;
 mod outages;
 mod restarts;
@@ -58,6 +59,16 @@ scenarios! {
     "failing-dials" outages::failing_dials: "dials that are refused or ignored; requests fail in bounded time";
     "whole-way" whole_way::calm_and_bad: "app, gateway, host and server, in good and bad weather; nothing may fail";
     "whole-way-faults" whole_way::faults: "the same, while each of them crashes and the gateway loses its host";
+    "dual-calm" dual::calm: "a client with two ways to its host, on a good network; everything goes by p2p, and is counted";
+    "dual-p2p-down" dual::p2p_down: "p2p cannot connect; the tunnel server is used without losing a moment";
+    "failover-mid-body" dual::failover: "responses whose transport dies under them continue over the other, byte for byte";
+    "coming-back" dual::coming_back: "p2p goes and comes back; within a minute it is used again";
+    "dual-flapping" dual::flapping: "p2p goes and comes for an hour; the router does not follow every time";
+    "tunnel-server-faults" dual::tunnel_faults: "a tunnel server that crashes, hangs and is cut off, with p2p and without";
+    "both-down" dual::both_down: "neither transport works; requests fail soon, and say why of both";
+    "dual-websockets" dual::websockets: "WebSockets end with their transport and are opened again over the other";
+    "kill-switch-and-reload" dual::kill_switch: "every setting of the router changes under load; no request notices";
+    "shadow" dual::shadow: "requests are repeated over the other transport; only changed files differ";
     "swarm" swarm::swarm: "everything at random: peers, weather, requests, faults";
 }
 

@@ -134,7 +134,7 @@ impl Handler for Service {
 
     /// Sends messages back.
     async fn ws(&self, open: WsOpen) -> Result<WsUpgrade, Failure> {
-        let Some((id, verb)) = WsVerb::parse(open.uri.path()) else {
+        let Some((id, verb)) = WsVerb::parse(&open.uri.to_string()) else {
             self.oracle.violate(format!("the service was asked for a WebSocket at {}", open.uri));
             return Err(Failure::new(FailureKind::BadRequest, "no plan"));
         };

@@ -21,8 +21,10 @@ use tunnel_legacy::server::TunnelServerConfig;
 use tunnel_p2p::{ClientConfig, HostConfig, Ticket};
 use tunnel_router::RouterConfig;
 
+use self::client::Recipe;
 pub use self::{
-    app::SimApp, caller::Caller, client::SimClient, gateway::SimGateway, host::SimHost, server::SimServer, ws::Talk,
+    app::SimApp, caller::Caller, client::SimClient, gateway::SimGateway, host::SimHost, server::SimServer,
+    tunnel::SimTunnelServer, ws::Talk,
 };
 use crate::{Environment, oracle::Oracle};
 

@@ -97,7 +97,10 @@ struct Asked {
     path: Option<String>,
 }
 
-async fn explain(State(admin): Shared, asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>) -> Response {
+async fn explain(
+    State(admin): Shared,
+    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+) -> Response {
     let question = match asked {
         Ok(Query(asked)) => question(asked),
         Err(error) => Err(error.body_text()),

@@ -49,7 +49,8 @@ pub(crate) async fn ask(address: AdminAddress, target: &str) -> Result<Value, Cl
             .next("start the gateway or the host with `--admin ADDRESS:PORT`, and give the same address here")
     };
     let asked = timeout(TIMEOUT, exchange(address, target)).await;
-    let (status, body) = asked.map_err(|_| not_there(anyhow::anyhow!("it took longer than {TIMEOUT:?}")))?.map_err(not_there)?;
+    let (status, body) =
+        asked.map_err(|_| not_there(anyhow::anyhow!("it took longer than {TIMEOUT:?}")))?.map_err(not_there)?;
     let value: Value = serde_json::from_slice(&body).map_err(|_| {
         CliError::failed(format!("what is at {address} is not the admin endpoint of tunnel-p2p (status {status})"))
             .next("give the address that the gateway or the host has as `--admin`, not the one it listens on")

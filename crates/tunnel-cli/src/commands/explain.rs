@@ -26,7 +26,8 @@ pub(super) fn run(options: &ExplainOptions, file: &ConfigFile, output: Output) -
                 .next("leave out --admin, or the routing options (also from TUNNEL_P2P_GATEWAY_*)"));
         }
         Some(address) => block_on(ask(address, &target(options)))?,
-        None => block_on(from_configuration(options, file))?,
+        // The router wants a runtime to start its task on.
+        None => block_on(async { from_configuration(options, file) })?,
     };
     let mut event = json!({ "event": "explanation", "live": options.admin.is_some() });
     for (key, value) in explanation.as_object().into_iter().flatten() {
@@ -39,7 +40,8 @@ pub(super) fn run(options: &ExplainOptions, file: &ConfigFile, output: Output) -
 
 fn target(options: &ExplainOptions) -> String {
     let mut target = String::from("/explain?");
-    let mut add = |key: &str, value: &str| _ = write!(target, "{key}={}&", utf8_percent_encode(value, NON_ALPHANUMERIC));
+    let mut add =
+        |key: &str, value: &str| _ = write!(target, "{key}={}&", utf8_percent_encode(value, NON_ALPHANUMERIC));
     add("path", &options.path);
     add("method", &options.method);
     if let Some(client_id) = &options.client_id {
@@ -50,7 +52,7 @@ fn target(options: &ExplainOptions) -> String {
 }
 
 /// What the router would decide with transports of which nothing is known.
-async fn from_configuration(options: &ExplainOptions, file: &ConfigFile) -> Result<Value, CliError> {
+fn from_configuration(options: &ExplainOptions, file: &ConfigFile) -> Result<Value, CliError> {
     let flags = GatewayOptions { routing: options.routing.clone(), ..GatewayOptions::default() };
     let gateway: GatewayOptions = layered(file, "gateway", &flags)?;
     let config = router_config(&gateway.routing, gateway.client_id.as_deref(), 0)?;

@@ -1,23 +1,27 @@
 //! `tunnel-p2p host`.
 
-use std::{io::IsTerminal, sync::Arc, time::Duration};
+mod announce;
+mod ways;
 
-use p2p_provider::{
-    P2PProvider,
-    iroh::{IrohConfig, IrohP2P, Relays},
-};
-use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use p2p_provider::iroh::{IrohConfig, Relays};
 use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tunnel_edge::{LocalService, ServiceConfig, ServiceTarget};
-use tunnel_p2p::{Host, HostConfig, TicketSecret};
+use tunnel_p2p::{HostConfig, TicketSecret};
 
+use self::{announce::announce, ways::Ways};
 use crate::{
+    admin::{AdminServer, HostAdmin},
     config::{HostOptions, set},
     error::{CliError, Outcome},
     output::Output,
     p2p,
     runtime::{Signals, block_on, drain},
     state::StateDir,
+    tunnel::{TunnelHost, TunnelHostSettings},
 };
 
 /// The UDP port: unassigned by IANA, and the same at every start, so that a ticket stays valid.
@@ -26,8 +30,15 @@ const PORT: u16 = 17_420;
 /// How long requests may take to finish after Ctrl-C: longer than most, shorter than a service manager's patience.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The widest picture of a ticket, in columns of a terminal.
-const QR_COLUMNS_MAX: usize = 80;
+/// Everything that is known before the first socket is opened.
+struct Plan {
+    service: LocalService,
+    client_id: Option<String>,
+    p2p: Option<(IrohConfig, HostConfig)>,
+    tunnel: Option<TunnelHostSettings>,
+    admin: Option<SocketAddr>,
+    drain_timeout: Duration,
+}
 
 /// Runs a host until it is told to stop.
 pub(super) fn run(options: &HostOptions, output: Output) -> Result<Outcome, CliError> {
@@ -35,11 +46,17 @@ pub(super) fn run(options: &HostOptions, output: Output) -> Result<Outcome, CliE
     set(options.drain_timeout, &mut drain_timeout);
     let service = service(options)?;
     let state = StateDir::new(options.state_dir.clone())?;
-    let congestion = options.congestion.unwrap_or_default().into();
-    let port = options.port.unwrap_or(PORT);
-    let p2p = p2p::config(state.key_or_create()?, options.bind, port, &options.relay, congestion)?;
-    let host = host_config(options, &state)?;
-    block_on(serve(service, p2p, host, drain_timeout, output))
+    let tunnel = TunnelHostSettings::new(options, &state)?;
+    let p2p = match (options.tunnel.no_p2p.unwrap_or_default(), &tunnel) {
+        (false, _) => Some(p2p_settings(options, &state)?),
+        (true, Some(_)) => None,
+        (true, None) => {
+            return Err(CliError::usage("--no-p2p leaves no way to this host")
+                .next("give a tunnel server: --tunnel URL, or leave out --no-p2p"));
+        }
+    };
+    let (client_id, admin) = (options.client_id.clone(), options.admin);
+    block_on(serve(Plan { service, client_id, p2p, tunnel, admin, drain_timeout }, output))
 }
 
 fn service(options: &HostOptions) -> Result<LocalService, CliError> {
@@ -55,90 +72,80 @@ fn service(options: &HostOptions) -> Result<LocalService, CliError> {
     LocalService::new(config).map_err(|error| CliError::usage("the options of the service do not fit").because(error))
 }
 
-fn host_config(options: &HostOptions, state: &StateDir) -> Result<HostConfig, CliError> {
+fn p2p_settings(options: &HostOptions, state: &StateDir) -> Result<(IrohConfig, HostConfig), CliError> {
+    let congestion = options.congestion.unwrap_or_default().into();
+    let port = options.port.unwrap_or(PORT);
+    let peer = p2p::config(state.key_or_create()?, options.bind, port, &options.relay, congestion)?;
     let mut config = HostConfig::new(TicketSecret::from(state.secret_or_create()?));
     config.client_id.clone_from(&options.client_id);
     set(options.body_idle_timeout, &mut config.body_idle_timeout);
     if let Some(max_requests) = options.max_requests {
         config.max_requests = max_requests;
     }
-    Ok(config)
+    Ok((peer, config))
 }
 
-async fn serve(
-    service: LocalService,
-    p2p: IrohConfig,
-    config: HostConfig,
-    drain_timeout: Duration,
-    output: Output,
-) -> Result<Outcome, CliError> {
+async fn serve(plan: Plan, output: Output) -> Result<Outcome, CliError> {
     let mut signals = Signals::listen()?;
-    let direct_only = p2p.relays == Relays::None;
-    let target = service.target().to_string();
-    let provider = p2p::bind(p2p).await?;
-    let host = Host::start(provider.clone(), Arc::new(service), config)
-        .await
-        .map_err(|error| CliError::start("the host did not start").because(error))?;
-    announce(&host, &provider, &target, direct_only, output);
-    signals.next().await;
-    let outcome = drain(&mut signals, output, async {
-        let finished = host.drain(drain_timeout).await;
-        provider.close().await;
-        finished
-    })
-    .await;
+    let admin = match plan.admin {
+        Some(address) => Some(AdminServer::bind(address).await?),
+        None => None,
+    };
+    let direct_only = plan.p2p.as_ref().is_some_and(|(peer, _)| peer.relays == Relays::None);
+    let target = plan.service.target().to_string();
+    let service = Arc::new(plan.service);
+    let tunnel = plan.tunnel.map(|settings| TunnelHost::new(settings, service.clone())).transpose()?;
+    let ways = Arc::new(Ways::start(plan.p2p, tunnel, service).await?);
+    let admin_url = admin.as_ref().map(|admin| format!("http://{}", admin.address()));
+    announce(&ways, &target, direct_only, admin_url.as_ref(), output);
+
+    let stop = CancellationToken::new();
+    let background = async {
+        let admin = async {
+            let Some(admin) = admin else { return std::future::pending().await };
+            let state = HostAdmin {
+                service: target,
+                client_id: plan.client_id,
+                ways: ways.clone(),
+                drain: stop.clone(),
+                started: Instant::now(),
+            };
+            admin.serve(state.routes()).await;
+        };
+        let tunnel = async {
+            match ways.tunnel() {
+                Some(tunnel) => tunnel.run(|told| tell(told, output)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(admin, tunnel);
+    };
+    tokio::pin!(background);
+    tokio::select! {
+        biased;
+        () = signals.next() => {}
+        () = stop.cancelled() => {}
+        () = &mut background => return Err(CliError::failed("the host's own tasks stopped by themselves")),
+    }
+    stop.cancel();
+    let outcome = tokio::select! {
+        biased;
+        outcome = drain(&mut signals, output, ways.drain(plan.drain_timeout)) => outcome,
+        () = &mut background => Outcome::Aborted,
+    };
     Ok(outcome)
 }
 
-fn announce(host: &Host<IrohP2P>, provider: &IrohP2P, target: &str, direct_only: bool, output: Output) {
-    let ticket = host.ticket().to_string();
-    let address = provider.local_addr();
-    output.json(&json!({
-        "event": "ready",
-        "ticket": ticket,
-        "peer_id": address.id.to_string(),
-        "addresses": address.direct,
-        "relays": address.relays,
-        "service": target,
-    }));
-    output.text(&ticket);
-    if std::io::stdout().is_terminal()
-        && !output.is_quiet()
-        && let Some(picture) = qr_code(&ticket)
-    {
-        output.text(picture);
-    }
-    output.note(format!("Offering {target} as peer {}.", address.id));
-    for address in &address.direct {
-        output.note(format!("  listening on UDP {address}"));
-    }
-    if direct_only {
-        output.note(
-            "No relay: only peers on the same network, or through a forwarded UDP port, can reach this host. \
-             `--relay n0` or a relay of your own lifts that.",
-        );
-    }
-    output.note("The ticket above admits whoever holds it: treat it like a password. Use it elsewhere with");
-    output.note("  tunnel-p2p gateway --ticket TICKET");
-}
-
-/// The ticket as a picture for a phone's camera; nothing if it would not fit a terminal.
-fn qr_code(ticket: &str) -> Option<String> {
-    // Tickets may be read in either case, and capitals need fewer modules (ISO/IEC 18004, alphanumeric mode).
-    let code = QrCode::with_error_correction_level(ticket.to_ascii_uppercase(), EcLevel::L).ok()?;
-    // Terminals are mostly dark: light modules are drawn, dark ones are left.
-    let picture = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
-    (picture.lines().next()?.chars().count() <= QR_COLUMNS_MAX).then_some(picture)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ticket_with_a_few_addresses_fits_a_terminal_as_a_picture() {
-        let picture = qr_code(&format!("tp2p1{}", "a2".repeat(100))).expect("it fits");
-        assert!(picture.lines().count() < 40, "{picture}");
-        assert_eq!(qr_code(&"a".repeat(4000)), None);
+/// What has become of the tunnel: `Ok` if requests arrive through it.
+fn tell(told: Result<(), String>, output: Output) {
+    match told {
+        Ok(()) => {
+            output.json(&json!({ "event": "tunnel", "state": "connected" }));
+            output.note("Connected to the tunnel server.");
+        }
+        Err(message) => {
+            output.json(&json!({ "event": "tunnel", "state": "down", "message": message }));
+            output.note(format!("Not connected to the tunnel server: {message}. Trying again."));
+        }
     }
 }

@@ -26,8 +26,7 @@ pub(super) fn run(options: &TunnelServerOptions, output: Output) -> Result<Outco
         CliError::usage("no access token is given")
             .next("choose a long random word, with which hosts will register: --access-token-file FILE")
     })?;
-    let mut config =
-        TunnelServerConfig::new(token, system_clock()).with_listen(options.listen.unwrap_or(LISTEN));
+    let mut config = TunnelServerConfig::new(token, system_clock()).with_listen(options.listen.unwrap_or(LISTEN));
     if options.faithful.unwrap_or_default() {
         config = config.with_behaviour(Behaviour::faithful());
     }

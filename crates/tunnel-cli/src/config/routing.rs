@@ -90,8 +90,9 @@ impl FromStr for RuleOption {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse =
-            |why: &str| format!("{text:?} is not a rule: {why}; write it as in /files/**=legacy or GET,HEAD /ws=p2p-only");
+        let refuse = |why: &str| {
+            format!("{text:?} is not a rule: {why}; write it as in /files/**=legacy or GET,HEAD /ws=p2p-only")
+        };
         let (pattern, mode) = text.trim().rsplit_once('=').ok_or_else(|| refuse("it has no mode"))?;
         let (methods, path) = match pattern.trim().split_once(char::is_whitespace) {
             Some((methods, path)) => (methods.split(',').map(str::to_owned).collect(), path.trim()),
@@ -139,7 +140,10 @@ impl From<RuleOption> for String {
 /// Reads rules as strings or as tables, one or many.
 fn one_or_many_rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RuleOption>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected rules: strings such as \"/files/**=legacy\", or tables with path, mode, methods")]
+    #[serde(
+        untagged,
+        expecting = "expected rules: strings such as \"/files/**=legacy\", or tables with path, mode, methods"
+    )]
     enum OneOrMany {
         One(Written),
         Many(Vec<Written>),
@@ -231,7 +235,8 @@ mod tests {
 
     #[test]
     fn the_file_has_rules_as_strings_and_as_tables() {
-        let text = "rule = ['/a=legacy', { path = '/b', mode = 'p2p-only', methods = ['GET'] }]\nrollout = 12.5\nshadow = 1";
+        let text =
+            "rule = ['/a=legacy', { path = '/b', mode = 'p2p-only', methods = ['GET'] }]\nrollout = 12.5\nshadow = 1";
         let options: RoutingOptions = toml::from_str(text).unwrap();
         assert_eq!(options.rule.iter().map(ToString::to_string).collect::<Vec<_>>(), ["/a=legacy", "GET /b=p2p-only"]);
         assert_eq!((options.rollout, options.shadow), (Some(12.5), Some(1.0)));

@@ -1,19 +1,22 @@
-//! Service, host and gateway, each on a thread and a runtime of its own, as if they were three processes.
+//! Service, host and gateway.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use compat_tests::demo_service;
 use p2p_provider::{
     P2PProvider, SecretKey,
     iroh::{IrohConfig, IrohP2P},
 };
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tunnel_edge::{Gateway, GatewayConfig, LocalService, Profile, ServiceConfig, ServiceTarget};
 use tunnel_p2p::{Client, ClientConfig, Host, HostConfig, Ticket, TicketSecret};
 
-use compat_tests::demo_service;
+use super::part::{Part, Ready};
+use crate::{error::CliError, p2p, state::StateDir};
 
-use crate::{error::CliError, p2p, runtime::block_on, state::StateDir};
+/// How long the parts may take to end: nothing is under way when they are told to.
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The whole tunnel on this machine. Dropping it stops it.
 #[derive(Debug)]
@@ -24,71 +27,63 @@ pub(super) struct Stack {
     pub(super) service: SocketAddr,
     /// The host's ticket.
     pub(super) ticket: Ticket,
-    stop: CancellationToken,
-    threads: Vec<JoinHandle<()>>,
+    state: StateDir,
+    host: Option<Part>,
+    others: Vec<Part>,
 }
 
 impl Stack {
     /// Starts everything; keys go to `directory`. Dropping the future stops what has started.
     pub(super) async fn start(directory: &Path) -> Result<Self, CliError> {
-        let stop = CancellationToken::new();
-        let guard = stop.clone().drop_guard();
-        let mut threads = Vec::new();
-        let service = on_thread("service", &mut threads, {
-            let stop = stop.clone();
-            |ready| run_service(ready, stop)
-        })
-        .await?;
+        let (service_part, service) = Part::start("service", run_service).await?;
         let state = StateDir::new(Some(directory.to_owned()))?;
-        let ticket = on_thread("host", &mut threads, {
-            let stop = stop.clone();
-            move |ready| run_host(service, state, ready, stop)
-        })
-        .await?;
-        let gateway = on_thread("gateway", &mut threads, {
-            let (ticket, stop) = (ticket.clone(), stop.clone());
-            move |ready| run_gateway(ticket, ready, stop)
-        })
-        .await?;
-        let stop = guard.disarm();
-        Ok(Self { gateway, service, ticket, stop, threads })
+        let (host, ticket) = start_host(service, state.clone(), 0).await?;
+        let of = ticket.clone();
+        let (gateway_part, gateway) =
+            Part::start("gateway", move |ready, stop| run_gateway(of, ready, stop)).await?;
+        Ok(Self { gateway, service, ticket, state, host: Some(host), others: vec![gateway_part, service_part] })
+    }
+
+    /// Cuts the peer-to-peer way: the host's connections are closed at once, with all that is under way on them, and its
+    /// socket too.
+    pub(super) fn cut_host(&mut self) {
+        self.host = None;
+    }
+
+    /// Starts the host again: the same key, the same port.
+    pub(super) async fn restore_host(&mut self) -> Result<(), CliError> {
+        let port = self.ticket.host.direct.first().map_or(0, SocketAddr::port);
+        let (host, _) = start_host(self.service, self.state.clone(), port).await?;
+        self.host = Some(host);
+        Ok(())
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        self.stop.cancel();
-        for thread in self.threads.drain(..) {
-            _ = thread.join();
+        for part in self.others.iter().chain(&self.host) {
+            part.tell();
         }
     }
 }
 
-/// Says that a part is ready, with what the others need to know of it.
-type Ready<T> = oneshot::Sender<T>;
+/// A host of the service, as it is put on both ways.
+pub(super) fn local_service(service: SocketAddr) -> Result<LocalService, CliError> {
+    let text = format!("http://{service}");
+    let target: ServiceTarget =
+        text.parse().map_err(|error| CliError::failed("the demo's own address").because(anyhow::Error::new(error)))?;
+    let mut config = ServiceConfig::new(target);
+    config.profile = Profile::Plain;
+    LocalService::new(config).map_err(|error| CliError::failed("the demo's settings").because(error))
+}
 
-async fn on_thread<T, F>(
-    name: &'static str,
-    threads: &mut Vec<JoinHandle<()>>,
-    part: impl FnOnce(Ready<T>) -> F + Send + 'static,
-) -> Result<T, CliError>
-where
-    T: Send + 'static,
-    F: Future<Output = Result<(), CliError>>,
-{
-    let (ready, started) = oneshot::channel();
-    let (failed, failure) = oneshot::channel();
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        if let Err(error) = block_on(part(ready)) {
-            tracing::error!(%error, "the {name} of the demo failed");
-            _ = failed.send(error);
-        }
-    });
-    threads.push(thread.map_err(|error| CliError::start("no thread could be started").because(error))?);
-    if let Ok(value) = started.await {
-        return Ok(value);
-    }
-    Err(failure.await.unwrap_or_else(|_| CliError::failed(format!("the {name} of the demo ended at its start"))))
+/// The settings of a gateway on any free port.
+pub(super) fn gateway_config() -> GatewayConfig {
+    let mut config = GatewayConfig::default();
+    config.listen = ([127, 0, 0, 1], 0).into();
+    config.profile = Profile::Plain;
+    config.drain_timeout = DRAIN_TIMEOUT;
+    config
 }
 
 async fn run_service(ready: Ready<SocketAddr>, stop: CancellationToken) -> Result<(), CliError> {
@@ -101,39 +96,38 @@ async fn run_service(ready: Ready<SocketAddr>, stop: CancellationToken) -> Resul
     }
 }
 
+async fn start_host(service: SocketAddr, state: StateDir, port: u16) -> Result<(Part, Ticket), CliError> {
+    Part::start("host", move |ready, stop| run_host(service, state, port, ready, stop)).await
+}
+
 async fn run_host(
     service: SocketAddr,
     state: StateDir,
+    port: u16,
     ready: Ready<Ticket>,
     stop: CancellationToken,
 ) -> Result<(), CliError> {
-    let text = format!("http://{service}");
-    let target: ServiceTarget =
-        text.parse().map_err(|error| CliError::failed("the demo's own address").because(anyhow::Error::new(error)))?;
-    let mut config = ServiceConfig::new(target);
-    config.profile = Profile::Plain;
-    let service = LocalService::new(config).map_err(|error| CliError::failed("the demo's settings").because(error))?;
-    let provider = p2p::bind(IrohConfig::loopback(state.key_or_create()?)).await?;
+    let service = local_service(service)?;
+    let mut peer = IrohConfig::loopback(state.key_or_create()?);
+    for address in &mut peer.bind {
+        address.set_port(port);
+    }
+    let provider = p2p::bind(peer).await?;
     let secret = TicketSecret::from(state.secret_or_create()?);
     let host = Host::start(provider.clone(), Arc::new(service), HostConfig::new(secret))
         .await
         .map_err(|error| CliError::start("the host did not start").because(error))?;
     _ = ready.send(host.ticket());
     stop.cancelled().await;
-    host.drain(DRAIN_TIMEOUT).await;
+    drop(host);
     provider.close().await;
     Ok(())
 }
 
-#[expect(clippy::field_reassign_with_default, reason = "GatewayConfig is non-exhaustive: there is no other way")]
 async fn run_gateway(ticket: Ticket, ready: Ready<SocketAddr>, stop: CancellationToken) -> Result<(), CliError> {
     let provider: IrohP2P = p2p::bind(IrohConfig::loopback(SecretKey::generate())).await?;
     let client = Client::start(provider.clone(), ticket, ClientConfig::default());
-    let mut config = GatewayConfig::default();
-    config.listen = ([127, 0, 0, 1], 0).into();
-    config.profile = Profile::Plain;
-    config.drain_timeout = DRAIN_TIMEOUT;
-    let gateway = Gateway::bind(config, Arc::new(client.clone()))
+    let gateway = Gateway::bind(gateway_config(), Arc::new(client.clone()))
         .await
         .map_err(|error| CliError::start("the gateway did not start").because(error))?;
     _ = ready.send(gateway.local_addr());
@@ -142,6 +136,3 @@ async fn run_gateway(ticket: Ticket, ready: Ready<SocketAddr>, stop: Cancellatio
     provider.close().await;
     Ok(())
 }
-
-/// How long the parts may take to end: nothing is under way when they are told to.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);

@@ -19,6 +19,10 @@ const RENEW_INTERVAL: Duration = Duration::from_hours(24);
 /// A tunnel server that is away comes back; one that refuses the token may be given another database.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How often the tunnel server is asked whether it is there, so that operators know it before it is needed.
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
+const PROBE_INTERVAL_AWAY: Duration = Duration::from_secs(5);
+
 /// Requests through the tunnel server. Clones share everything.
 ///
 /// WebSockets and media paths want a signature. If none is configured, but a token and a client id, it is fetched, and
@@ -36,8 +40,19 @@ impl TunnelClient {
         Ok(Self { config, current: Arc::new(Mutex::new(Arc::new(client))) })
     }
 
-    /// Keeps the signature fresh. Never ends; dropping the future stops it.
-    pub(crate) async fn keep_signed(&self) {
+    /// Keeps the signature fresh, and what is known of the tunnel server. Never ends; dropping the future stops it.
+    pub(crate) async fn keep_fresh(&self) {
+        tokio::join!(self.keep_signed(), self.keep_probed());
+    }
+
+    async fn keep_probed(&self) {
+        loop {
+            let there = self.probe().await.is_ok();
+            sleep(if there { PROBE_INTERVAL } else { PROBE_INTERVAL_AWAY }).await;
+        }
+    }
+
+    async fn keep_signed(&self) {
         let LegacyConfig { signature: None, token: Some(token), client_id: Some(client_id), url, .. } = &self.config
         else {
             return std::future::pending().await;

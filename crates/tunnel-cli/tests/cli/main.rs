@@ -1,7 +1,9 @@
 //! The real binary, run as a user runs it.
 
+mod admin;
 mod compat;
 mod config;
+mod routing;
 mod simulate;
 mod starting;
 mod support;

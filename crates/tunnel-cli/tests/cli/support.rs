@@ -151,6 +151,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
     /// A header; empty if it is absent.
     pub(crate) fn header(&self, name: &str) -> &str {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
@@ -164,7 +169,20 @@ impl Answer {
 
 /// A GET over a connection of its own.
 pub(crate) fn get(url: &str, path: &str) -> Answer {
-    let mut stream = send(url, path);
+    answer(send(url, path))
+}
+
+/// A POST over a connection of its own; `fields` are whole header lines.
+pub(crate) fn post(url: &str, path: &str, fields: &str, body: &str) -> Answer {
+    let address = url.strip_prefix("http://").expect("a URL");
+    let mut stream = TcpStream::connect(address).expect("somebody listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}", body.len());
+    write!(stream, "{head}\r\n{fields}\r\n{body}").expect("a request");
+    answer(stream)
+}
+
+fn answer(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("a response");
     let split = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a response head");

@@ -7,15 +7,15 @@ use tempfile::TempDir;
 use crate::support::{Process, eventually, get, home, send, service};
 
 /// What a host needs to be started again as the same host.
-struct HostSetup {
-    home: TempDir,
+pub(crate) struct HostSetup {
+    pub(crate) home: TempDir,
     service: String,
     port: String,
 }
 
 impl HostSetup {
     /// A new host on any free port, and its ticket.
-    fn start() -> (Self, Process, String) {
+    pub(crate) fn start() -> (Self, Process, String) {
         let mut setup = Self { home: home(), service: format!("http://{}", service()), port: "0".to_owned() };
         let (host, ticket, port) = setup.host();
         setup.port = port;
@@ -23,7 +23,7 @@ impl HostSetup {
     }
 
     /// The host, its ticket and its port.
-    fn host(&self) -> (Process, String, String) {
+    pub(crate) fn host(&self) -> (Process, String, String) {
         let options = ["--profile", "plain", "--bind", "127.0.0.1"];
         let args = ["host", "--service", &self.service, "--port", &self.port];
         let mut host = Process::start(self.home.path(), &[&args[..], &options[..]].concat());
@@ -43,7 +43,7 @@ fn gateway(ticket: &str, listen: &str) -> (Process, String) {
     (gateway, url)
 }
 
-fn works(url: &str) -> bool {
+pub(crate) fn works(url: &str) -> bool {
     let answer = get(url, "/files/65537.bin");
     answer.status == 200 && answer.body.len() == 65_537
 }

@@ -12,7 +12,7 @@ use tunnel_core::{
 };
 use tunnel_http::{fields, query};
 
-use super::LegacyConfig;
+use super::{LegacyConfig, if_range};
 use crate::TunnelUrl;
 
 /// Everything but the unreserved characters (RFC 3986 §2.3).
@@ -113,7 +113,7 @@ impl Rules {
         }
         let (_, mut losses) = to_tunnel(&form.parts, form.body.as_ref(), 0);
         // It is not sent as a stream: it is collected first.
-        losses.retain(|loss| *loss != LegacyLoss::BodyStreamed);
+        losses.retain(|loss| *loss != LegacyLoss::BodyStreamed && !if_range::makes_good(loss, &form.parts));
         self.losses.check(method, &losses)
     }
 

@@ -6,6 +6,7 @@ use tunnel_core::{Body, Failure, FailureKind, Response};
 use crate::{
     TunnelUrl,
     peek::{Peeked, peek},
+    reason,
 };
 
 /// Its texts. A service may answer with the same status, but hardly with these bytes.
@@ -18,7 +19,14 @@ pub(super) enum Verdict {
     Answer(Response),
     /// The tunnel server's: nothing of the request reached the home server.
     Refused(Failure),
+    /// The host's, instead of the service's, which may have been asked.
+    Failed(Failure),
+    /// The host's, instead of the service's, which has not been asked.
+    NotExecuted(Failure),
 }
+
+/// The longest sentence of a host about a failure, in bytes.
+const SENTENCE_BYTES_MAX: usize = 4096;
 
 /// What the request asked with, for messages.
 #[derive(Clone, Copy)]
@@ -37,8 +45,12 @@ impl Credential {
     }
 }
 
-/// Tells the tunnel server's refusals from the service's answers. An error is a body that broke off under the eyes.
+/// Tells the tunnel server's refusals, and failures of a host of ours, from the service's answers. An error is a body that
+/// broke off under the eyes.
 pub(super) async fn judge(mut response: Response, url: &TunnelUrl, credential: Credential) -> Result<Verdict, Failure> {
+    if let Some(kind) = reason::of(&response) {
+        return host_failure(response, kind).await;
+    }
     let words = match response.status {
         StatusCode::UNAUTHORIZED => UNAUTHORIZED,
         StatusCode::FAILED_DEPENDENCY => NOT_CONNECTED,
@@ -62,6 +74,16 @@ pub(super) async fn judge(mut response: Response, url: &TunnelUrl, credential: C
             format!("the home server is not connected to the tunnel server at {url}: is its host running there?"),
         )
     }))
+}
+
+async fn host_failure(mut response: Response, kind: FailureKind) -> Result<Verdict, Failure> {
+    Ok(match peek(std::mem::take(&mut response.body), SENTENCE_BYTES_MAX).await? {
+        Peeked::Whole(bytes) => {
+            let failure = Failure::new(kind, String::from_utf8_lossy(&bytes).trim().to_owned());
+            if reason::is_not_executed(kind) { Verdict::NotExecuted(failure) } else { Verdict::Failed(failure) }
+        }
+        Peeked::Longer(body) => Verdict::Answer(Response { body, ..response }),
+    })
 }
 
 fn may_be(response: &Response, words: &[u8]) -> bool {

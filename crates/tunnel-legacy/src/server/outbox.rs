@@ -21,8 +21,10 @@ const POLICY: u16 = 1008;
 /// Messages that wait to be written, in order. One task takes them, any may put them in.
 pub(super) struct Outbox {
     state: Mutex<State>,
-    /// Something to write, or to close.
+    /// Something to write.
     ready: Notify,
+    /// Nothing more is written.
+    closed: Notify,
     /// Something was written.
     room: Notify,
     bytes_max: usize,
@@ -53,17 +55,10 @@ pub(super) enum Refused {
     Closed,
 }
 
-/// What to write next.
-pub(super) enum Next {
-    Text(Utf8Bytes),
-    /// The last message.
-    Close(CloseFrame),
-}
-
 impl Outbox {
     /// An outbox that holds `bytes_max`, or one message that is longer.
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { state: Mutex::default(), ready: Notify::new(), room: Notify::new(), bytes_max }
+        Self { state: Mutex::default(), ready: Notify::new(), closed: Notify::new(), room: Notify::new(), bytes_max }
     }
 
     /// A request to the host, which [`abort`](Self::abort) can take back.
@@ -131,7 +126,7 @@ impl Outbox {
             let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
             *state = State { close: Some(frame), ..State::default() };
             drop(state);
-            self.ready.notify_one();
+            self.closed.notify_one();
             self.room.notify_waiters();
         }
     }
@@ -144,8 +139,18 @@ impl Outbox {
         self.room.notify_waiters();
     }
 
+    /// Waits until the WebSocket is to be closed. One task at a time. Cancel safe.
+    pub(super) async fn closed(&self) -> CloseFrame {
+        loop {
+            if let Some(close) = &self.lock().close {
+                return close.clone();
+            }
+            self.closed.notified().await;
+        }
+    }
+
     /// Waits for what to write next. One task at a time. Cancel safe.
-    pub(super) async fn next(&self) -> Next {
+    pub(super) async fn next(&self) -> Utf8Bytes {
         loop {
             if let Some(next) = self.try_next() {
                 return next;
@@ -155,15 +160,12 @@ impl Outbox {
     }
 
     /// What to write next, if there is something.
-    pub(super) fn try_next(&self) -> Option<Next> {
+    pub(super) fn try_next(&self) -> Option<Utf8Bytes> {
         let mut state = self.lock();
-        if let Some(close) = &state.close {
-            return Some(Next::Close(close.clone()));
-        }
         let text = match state.queue.pop_front()? {
             Queued::Control(text) => {
                 state.control -= 1;
-                return Some(Next::Text(text));
+                return Some(text);
             }
             Queued::Request { text, .. } => {
                 state.requests -= 1;
@@ -174,7 +176,7 @@ impl Outbox {
         state.bytes -= text.len();
         drop(state);
         self.room.notify_waiters();
-        Some(Next::Text(text))
+        Some(text)
     }
 
     fn push_queued(&self, queued: Queued) -> Result<(), Refused> {
@@ -210,14 +212,16 @@ impl Queued {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
-    fn text(next: Option<Next>) -> String {
-        match next {
-            Some(Next::Text(text)) => text.as_str().to_owned(),
-            Some(Next::Close(close)) => format!("close {}", u16::from(close.code)),
-            None => String::new(),
-        }
+    fn text(next: Option<Utf8Bytes>) -> String {
+        next.map_or_else(String::new, |text| text.as_str().to_owned())
+    }
+
+    fn close_code(outbox: &Outbox) -> Option<u16> {
+        outbox.closed().now_or_never().map(|close| close.code.into())
     }
 
     #[test]
@@ -241,7 +245,7 @@ mod tests {
         outbox.push("x".into()).unwrap();
         outbox.close(4001, "enough");
         assert_eq!(outbox.push("y".into()), Err(Refused::Closed));
-        assert_eq!(text(outbox.try_next()), "close 4001");
+        assert_eq!((text(outbox.try_next()), close_code(&outbox)), (String::new(), Some(4001)));
     }
 
     #[test]
@@ -250,6 +254,6 @@ mod tests {
         for id in 0..=u64::try_from(CONTROL_MESSAGES_MAX).unwrap() {
             outbox.abort(id);
         }
-        assert_eq!(text(outbox.try_next()), "close 1008");
+        assert_eq!(close_code(&outbox), Some(1008));
     }
 }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod auth;
+mod if_range;
 mod refusals;
 mod support;
 mod websocket;

@@ -1,4 +1,15 @@
 //! The reference tunnel server over real sockets on loopback, with raw HTTP and WebSocket clients.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod access;
+mod account;
+mod cors;
+mod flow;
+mod hostile;
+mod lifetime;
 mod proxy;
+mod response;
 mod support;
+mod vectors;
+mod websocket;

@@ -1,6 +1,6 @@
 //! A server, and those who talk to it.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -144,6 +144,19 @@ impl Server {
         Ok(socket)
     }
 
+    /// The request that `asking` sends, as it reaches the host. `asking` must not end before.
+    pub(crate) async fn reaches<T: std::fmt::Debug>(
+        &self,
+        host: &mut Host,
+        asking: Pin<&mut impl Future<Output = T>>,
+    ) -> (u64, Value) {
+        tokio::select! {
+            biased;
+            answer = asking => panic!("answered before the host was asked: {answer:?}"),
+            request = host.request() => request,
+        }
+    }
+
     /// Waits until the counters are as wanted; the test's time limit is that of the runner.
     pub(crate) async fn until(&self, wanted: impl Fn(&tunnel_legacy::server::Snapshot) -> bool) {
         while !wanted(&self.statistics.snapshot()) {
@@ -240,15 +253,15 @@ impl Host {
         }
     }
 
-    /// How the WebSocket ends: the close code, or none.
+    /// How the WebSocket ends: the close code, or none. Reads to the end, so that the server gets its answer.
     pub(crate) async fn end(&mut self) -> Option<u16> {
-        loop {
-            match self.socket.next().await {
-                Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return None,
+        let mut code = None;
+        while let Some(Ok(message)) = self.socket.next().await {
+            if let Message::Close(Some(frame)) = message {
+                code = Some(frame.code.into());
             }
         }
+        code
     }
 
     pub(crate) async fn say(&mut self, text: impl Into<String>) {

@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
 use p2p_provider::{P2PConnection, SendStream};
 use tokio::{
@@ -123,6 +123,32 @@ pub(super) async fn open_ws<C: P2PConnection>(
     send.finish();
     let parts = ResponseParts { reader, expectation, number, size, guard };
     Ok(WsUpgrade::Rejected(response(link, config, status, headers, parts).await))
+}
+
+/// Asks the host whether it is there, on a stream of its own: all the way through the network, the connection and the task
+/// that accepts streams, but not to the service. It needs no place among the requests.
+pub(super) async fn probe<C: P2PConnection>(link: &Link<C>, config: &ClientConfig) -> Result<(), Failure> {
+    let asking = async {
+        let opened = link.session.main.connection.open_bi().await;
+        let (mut send, recv) = opened.map_err(|reason| failure::lost(&reason))?;
+        let question = Bytes::from_static(&[StreamKind::Probe as u8]);
+        send.write_chunks(&mut [question]).await.map_err(|error| failure::write(&error))?;
+        send.finish();
+        let mut reader = FrameReader::new(recv, link.session.ws_message_bytes_max);
+        match reader.stream_kind().await {
+            Ok(StreamKind::Probe) => reader.end().await,
+            Ok(other) => Err(failure::wire(&WireError::StreamKind(other as u8))),
+            // A host that does not know probes has answered, too.
+            Err(failure) if failure.kind() == FailureKind::Protocol => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    };
+    timeout(config.connect_timeout, asking).await.unwrap_or_else(|_| {
+        Err(Failure::new(
+            FailureKind::Timeout,
+            format!("the host answered no probe within {:?}", config.connect_timeout),
+        ))
+    })
 }
 
 /// Waits for a place and opens a stream.

@@ -54,18 +54,21 @@ impl<C: P2PConnection> Exchange<C> {
         let number = send.id();
         let mut reader = FrameReader::new(recv, self.session.ws_message_bytes_max);
         let first = timeout(self.request_head_timeout, async {
-            let kind = reader.stream_kind().await?;
-            Ok((kind, reader.next_frame().await?))
+            match reader.stream_kind().await? {
+                StreamKind::Probe => reader.end().await.map(|()| None),
+                kind => Ok(Some((kind, reader.next_frame().await?))),
+            }
         });
         let first = first.await.unwrap_or_else(|_| Err(Failure::new(FailureKind::Timeout, "no request head in time")));
         let (kind, (frame, payload)) = match first {
-            Ok(first) => first,
+            Ok(Some(first)) => first,
+            Ok(None) => return answer_probe(send).await,
             Err(failure) => return give_up(number, &mut send, &mut reader, &failure),
         };
         match kind {
             StreamKind::Http => self.http(expectation, send, reader, frame, &payload).await,
             StreamKind::WebSocket => self.websocket(number, send, reader, frame, &payload).await,
-            StreamKind::Control | StreamKind::Bulk => {
+            StreamKind::Control | StreamKind::Bulk | StreamKind::Probe => {
                 let failure = failure::wire(&WireError::StreamKind(kind as u8));
                 give_up(number, &mut send, &mut reader, &failure);
             }
@@ -191,6 +194,13 @@ impl<C: P2PConnection> Exchange<C> {
         control::put_fail(&mut message, failure);
         // If the client is gone, nobody misses it.
         send_message(&self.session, send, message.freeze(), Body::empty()).await.ok();
+    }
+}
+
+/// Says that this host is there. If the client is gone, nobody misses it.
+async fn answer_probe<S: SendStream>(mut send: S) {
+    if send.write_chunks(&mut [Bytes::from_static(&[StreamKind::Probe as u8])]).await.is_ok() {
+        send.finish();
     }
 }
 

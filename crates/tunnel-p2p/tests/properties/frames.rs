@@ -8,6 +8,7 @@ pub(crate) const CONTROL: u8 = 0;
 const HTTP: u8 = 1;
 const WEBSOCKET: u8 = 2;
 const BULK: u8 = 3;
+const PROBE: u8 = 4;
 
 /// The targets of requests: those of [`Behind`](super::peers::Behind), and some that nobody may ask for.
 const TARGETS: [&str; 9] =
@@ -167,6 +168,7 @@ pub(crate) fn sequence() -> impl Strategy<Value = (u8, Vec<Frame>)> {
         6 => exchange().prop_map(|frames| (HTTP, frames)),
         3 => websocket().prop_map(|frames| (WEBSOCKET, frames)),
         1 => control().prop_map(|frames| (CONTROL, frames)),
+        1 => collection::vec(any_frame(), 0..2).prop_map(|frames| (PROBE, frames)),
         1 => (any::<u8>(), collection::vec(any_frame(), 0..6)),
     ]
 }

@@ -126,9 +126,9 @@ fn takes_only_what_continues_the_same_bytes() {
     };
     let (etag, kind) = (("etag", "\"a\""), ("content-type", "audio/flac"));
     let range = ("content-range", "bytes 40-99/100");
-    assert_eq!(answer(206, &[etag, kind, range]), cut(0, Some(60), false));
-    assert_eq!(answer(206, &[etag, range]), cut(0, Some(60), false));
-    assert_eq!(answer(200, &whole), cut(40, Some(60), false));
+    assert_eq!(answer(206, &[etag, kind, range]), Ok(cut(0, Some(60), false)));
+    assert_eq!(answer(206, &[etag, range]), Ok(cut(0, Some(60), false)));
+    assert_eq!(answer(200, &whole), Ok(cut(40, Some(60), false)));
     for (status, fields) in [
         (206, &[("etag", "\"b\""), kind, range][..]),
         (206, &[("etag", "W/\"a\""), kind, range]),
@@ -160,10 +160,10 @@ fn a_part_of_a_file_continues_at_its_own_place() {
         origin.continues(5, status, &headers(fields), None)
     };
     let (partial, etag) = (StatusCode::PARTIAL_CONTENT, ("etag", "\"a\""));
-    assert_eq!(answer(partial, &[etag, ("content-range", "bytes 15-29/100")]), cut(0, Some(15), false));
+    assert_eq!(answer(partial, &[etag, ("content-range", "bytes 15-29/100")]), Ok(cut(0, Some(15), false)));
     assert!(answer(partial, &[etag, ("content-range", "bytes 15-99/100")]).is_err());
     assert!(answer(partial, &[etag, ("content-range", "bytes 5-29/100")]).is_err());
-    assert_eq!(answer(StatusCode::OK, &[etag, ("content-length", "100")]), cut(15, Some(15), true));
+    assert_eq!(answer(StatusCode::OK, &[etag, ("content-length", "100")]), Ok(cut(15, Some(15), true)));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn without_a_length_the_validator_decides() {
         origin.continues(5, status, &headers(fields), None)
     };
     let (partial, etag) = (StatusCode::PARTIAL_CONTENT, ("etag", "\"a\""));
-    assert_eq!(answer(partial, &[etag, ("content-range", "bytes 5-9/10")]), cut(0, Some(5), false));
+    assert_eq!(answer(partial, &[etag, ("content-range", "bytes 5-9/10")]), Ok(cut(0, Some(5), false)));
     assert!(answer(partial, &[etag, ("content-range", "bytes 5-8/10")]).is_err());
     assert!(answer(partial, &[etag, ("content-range", "bytes 5-9/*")]).is_err());
     assert_eq!(answer(StatusCode::OK, &[etag]), Ok(cut(5, None, false)));

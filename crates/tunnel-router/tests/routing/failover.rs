@@ -109,8 +109,7 @@ async fn a_changed_file_is_never_spliced() {
 #[tokio::test(start_paused = true)]
 async fn without_a_validator_the_body_is_cut_unless_the_operator_takes_the_risk() {
     let file = File { etag: None, ..File::new(content(1, 1000)) };
-    let mut risky = RouterConfig::default();
-    risky.splice_without_validator = true;
+    let risky = RouterConfig { splice_without_validator: true, ..RouterConfig::default() };
     for (config, continues) in [(RouterConfig::default(), false), (risky, true)] {
         let (p2p, legacy, router) = pair(config).await;
         serve(&p2p, &file, Break::At(500, LOST));
@@ -152,9 +151,7 @@ async fn only_what_the_network_did_and_only_a_get_continues() {
     router.set_mode(Some(Mode::P2pOnly));
     assert!(ask(&router, get("/file")).await.error.is_some());
     router.set_mode(None);
-    let mut off = RouterConfig::default();
-    off.failover = false;
-    router.reload(off).unwrap();
+    router.reload(RouterConfig { failover: false, ..RouterConfig::default() }).unwrap();
     assert!(ask(&router, get("/file")).await.error.is_some());
     assert!(legacy.seen().is_empty());
 }

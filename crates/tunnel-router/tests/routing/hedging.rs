@@ -79,8 +79,7 @@ async fn what_is_not_safe_is_never_hedged() {
 #[tokio::test(start_paused = true)]
 async fn is_not_hedged_if_legacy_cannot_or_may_not() {
     let slow = |_: &fake::Seen| late(3000, Act::Respond(fake::text("p2p")));
-    let mut off = RouterConfig::default();
-    off.hedge = false;
+    let off = RouterConfig { hedge: false, ..RouterConfig::default() };
     let (p2p, legacy, router) = pair(off).await;
     p2p.on(slow);
     assert_eq!(ask(&router, get("/a")).await.transport, "p2p");

@@ -1,5 +1,7 @@
 //! What is known about one request.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use tunnel_core::TransportKind;
 
@@ -11,8 +13,13 @@ pub(super) struct Record {
     /// How often the service may see it.
     pub(super) executions_max: u32,
     pub(super) executions: Vec<Execution>,
+    /// The execution that has made the head of the response, from 1 on.
+    pub(super) answered_by: Option<u32>,
     /// The client has the response body up to this byte.
     pub(super) consumed: u64,
+    /// When it got the last of it.
+    consumed_at: Option<Instant>,
+    pub(super) longest_pause: Duration,
     /// Something has taken too long, and that was said.
     pub(super) reported: bool,
 }
@@ -42,9 +49,20 @@ impl Record {
             ended: None,
             executions_max,
             executions: Vec::new(),
+            answered_by: None,
             consumed: 0,
+            consumed_at: None,
+            longest_pause: Duration::ZERO,
             reported: false,
         }
+    }
+
+    /// The client has more of the body.
+    pub(super) fn progress(&mut self, position: u64) {
+        let now = Instant::now();
+        let pause = self.consumed_at.replace(now).map(|before| now - before);
+        self.longest_pause = self.longest_pause.max(pause.unwrap_or_default());
+        self.consumed = position;
     }
 
     /// The n-th execution, from 1 on.

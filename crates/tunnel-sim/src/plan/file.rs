@@ -2,8 +2,11 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{ETAG, LAST_MODIFIED},
+    header::{DATE, ETAG, LAST_MODIFIED},
 };
+
+/// When all responses are made.
+const NOON: &str = "Sat, 01 Nov 2025 12:00:00 GMT";
 
 /// Of what kind a response body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +28,27 @@ pub enum Validator {
     Strong,
     /// An entity tag that only says that the content means the same.
     Weak,
-    /// The time of its last change.
+    /// The time of its last change, long before the response.
     Modified,
+    /// The time of its last change, and within the same second it may change again.
+    Recent,
 }
 
 impl Validator {
-    const ALL: [(&'static str, Self); 4] =
-        [("none", Self::None), ("strong", Self::Strong), ("weak", Self::Weak), ("modified", Self::Modified)];
+    /// Every kind, by name.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("none", Self::None),
+        ("strong", Self::Strong),
+        ("weak", Self::Weak),
+        ("modified", Self::Modified),
+        ("recent", Self::Recent),
+    ];
+
+    /// Whether equal ones mean equal bytes (RFC 9110 §8.8.1, §8.8.2.2).
+    #[must_use]
+    pub const fn is_strong(self) -> bool {
+        matches!(self, Self::Strong | Self::Modified)
+    }
 
     pub(super) fn name(self) -> &'static str {
         super::name(&Self::ALL, self)
@@ -64,16 +81,16 @@ impl File {
             // Both versions mean the same.
             Validator::Weak => (ETAG, format!("W/\"{id}\"")),
             Validator::Modified => (LAST_MODIFIED, format!("Sat, 01 Nov 2025 08:00:{version:02} GMT")),
+            Validator::Recent => (LAST_MODIFIED, NOON.to_owned()),
         };
         Some((name, HeaderValue::try_from(text).expect("it is plain")))
     }
 
-    /// Whether a service that has this version sends the part that is asked for, or all of it (RFC 9110 §13.1.5): a weak
-    /// tag never fits.
+    /// Whether a service that has this version sends the part that is asked for, or all of it (RFC 9110 §13.1.5): what is weak
+    /// never fits.
     #[must_use]
     pub fn is_still(&self, id: u64, version: u32, if_range: &HeaderValue) -> bool {
-        self.validator != Validator::Weak
-            && self.validator(id, version).is_some_and(|(_, validator)| validator == if_range)
+        self.validator.is_strong() && self.validator(id, version).is_some_and(|(_, validator)| validator == if_range)
     }
 
     /// What the service says beside the length.
@@ -81,6 +98,7 @@ impl File {
     pub fn headers(&self, id: u64, version: u32) -> HeaderMap {
         let accepts = HeaderValue::from_static(if self.ranges { "bytes" } else { "none" });
         let accepts = (*self != Self::NONE).then_some((http::header::ACCEPT_RANGES, accepts));
-        self.validator(id, version).into_iter().chain(accepts).collect()
+        let date = (self.validator(id, version)).map(|_| (DATE, HeaderValue::from_static(NOON)));
+        self.validator(id, version).into_iter().chain(accepts).chain(date).collect()
     }
 }

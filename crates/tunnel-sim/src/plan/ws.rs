@@ -22,10 +22,19 @@ impl WsVerb {
         }
     }
 
+    /// The only target of a tunnel server for WebSockets, and all that it passes on of a query. It says an echo.
+    #[must_use]
+    pub fn carried_target(id: u64) -> String {
+        format!("{CARRIED}{id}")
+    }
+
     /// Reads a target: whose it is, and what to do.
     #[must_use]
-    pub fn parse(path: &str) -> Option<(u64, Self)> {
-        let parts: Vec<&str> = path.strip_prefix("/ws/")?.split('/').collect();
+    pub fn parse(target: &str) -> Option<(u64, Self)> {
+        if let Some(id) = target.strip_prefix(CARRIED) {
+            return Some((id.parse().ok()?, Self::Echo));
+        }
+        let parts: Vec<&str> = target.strip_prefix("/ws/")?.split('/').collect();
         let (id, verb) = match parts.as_slice() {
             [id] => (id, Self::Echo),
             [id, "cut", messages] => (id, Self::Cut(messages.parse().ok()?)),
@@ -36,6 +45,8 @@ impl WsVerb {
     }
 }
 
+const CARRIED: &str = "/ws?moosicboxProfile=";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +56,7 @@ mod tests {
         for verb in [WsVerb::Echo, WsVerb::Cut(3), WsVerb::Hang] {
             assert_eq!(WsVerb::parse(&verb.target(7)), Some((7, verb)));
         }
+        assert_eq!(WsVerb::parse(&WsVerb::carried_target(7)), Some((7, WsVerb::Echo)));
         assert_eq!(WsVerb::parse("/ws/7/dance"), None);
     }
 }

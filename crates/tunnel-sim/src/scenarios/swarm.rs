@@ -154,6 +154,7 @@ fn talk(random: &mut fastrand::Rng) -> Talk {
         ahead: [1, 5, 100][random.usize(..3)],
         large: random.bool(),
         deaf: Duration::from_millis([0, random.u64(..10_000)][random.usize(..2)]),
+        carried: false,
     }
 }
 
@@ -208,7 +209,7 @@ fn plan(random: &mut fastrand::Rng) -> Plan {
 }
 
 fn file(random: &mut fastrand::Rng) -> File {
-    let validator = [Validator::None, Validator::Strong, Validator::Weak, Validator::Modified][random.usize(..4)];
+    let validator = Validator::ALL[random.usize(..Validator::ALL.len())].1;
     File { validator, ranges: random.bool(), changes: [0, 0, 2, 3][random.usize(..4)] }
 }
 

@@ -32,6 +32,11 @@ pub trait Caller {
         1
     }
 
+    /// How often the service may see a WebSocket open.
+    fn openings_max(&self) -> u32 {
+        1
+    }
+
     /// Makes a request that the oracle knows, and reads its response.
     async fn exchange(&self, plan: &Plan, pace: Pace) -> Ending;
 
@@ -45,10 +50,19 @@ pub trait Caller {
 
     /// Makes a request and reads its response.
     async fn request(&self, plan: Plan, pace: Pace) -> Ending {
-        let plan = Plan { id: self.stage().oracle.begin(self.executions_max(&plan)), ..plan };
+        self.pursue(&self.begin(plan), pace).await
+    }
+
+    /// Gives a request its number, under which the oracle knows it. It must be [pursued](Self::pursue).
+    fn begin(&self, plan: Plan) -> Plan {
+        Plan { id: self.stage().oracle.begin(self.executions_max(&plan)), ..plan }
+    }
+
+    /// Makes a request that has begun, and reads its response.
+    async fn pursue(&self, plan: &Plan, pace: Pace) -> Ending {
         note(self, plan.id, &format!("asks {} at {pace:?}", plan.target()));
         let leaving = Leaving { caller: self, id: plan.id, ended: false };
-        let ending = self.exchange(&plan, pace).await;
+        let ending = self.exchange(plan, pace).await;
         leaving.end(ending)
     }
 
@@ -73,7 +87,7 @@ pub trait Caller {
 
     /// Opens a WebSocket, sends messages, and compares what comes back.
     async fn talk(&self, talk: Talk) -> Ending {
-        let id = self.stage().oracle.begin(1);
+        let id = self.stage().oracle.begin(self.openings_max());
         let leaving = Leaving { caller: self, id, ended: false };
         let ending = self.converse(id, &talk).await;
         leaving.end(ending)

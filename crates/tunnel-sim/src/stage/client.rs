@@ -24,7 +24,7 @@ use crate::{
 
 /// How often a safe request is executed at most: over both transports before its head, for every continuation of its body,
 /// and to be compared.
-const EXECUTIONS_MAX: u32 = 2 + 8 + 1;
+const EXECUTIONS_MAX: u32 = 2 + 3 + 1;
 
 /// A client on a node of its own. Clones share it.
 #[derive(Clone)]
@@ -147,10 +147,28 @@ impl SimClient {
         Self::start(&self.stage, self.node.clone(), self.recipe.clone(), self.life + 1, |_| {})
     }
 
+    /// Makes a request that cannot have an answer; returns why.
+    pub async fn fails(&self, plan: Plan) -> Option<Failure> {
+        let plan = self.begin(plan);
+        let (parts, body) = http_request(&plan).into_parts();
+        let sent = self.transport().send(Request::http(plan.id, parts, body)).await;
+        let Err(error) = sent else {
+            self.stage.oracle.violate(format!("request {} was answered: {plan:?}", plan.id));
+            self.stage.oracle.end(plan.id, Ending::Aborted);
+            return None;
+        };
+        self.explain(plan.id, error.failure());
+        let ending = if error.may_have_been_delivered() { Ending::Failed } else { Ending::Undelivered };
+        self.stage.oracle.end(plan.id, ending);
+        Some(error.failure().clone())
+    }
+
     /// It has the head of an answer, and was told how it came.
     pub(super) fn answered(&self, id: u64, execution: u32, via: Option<Via>) {
         self.stage.oracle.answered(id, execution, via);
-        if let (Some((_, watch)), Some(Via { reason: Some("p2p-down" | "p2p-connecting"), .. })) = (&self.ways.router, via) {
+        if let (Some((_, watch)), Some(Via { reason: Some("p2p-down" | "p2p-connecting"), .. })) =
+            (&self.ways.router, via)
+        {
             self.stage.oracle.shunned_p2p(id, *watch);
         }
     }
@@ -168,7 +186,7 @@ impl SimClient {
         }
     }
 
-    fn explain(&self, id: u64, failure: &Failure) {
+    pub(super) fn explain(&self, id: u64, failure: &Failure) {
         note(self, id, &format!("{}: {failure}", failure.kind().name()));
     }
 }
@@ -185,7 +203,8 @@ impl Ways {
         let mut router = None;
         let transport: Arc<dyn Transport> = match (&p2p, legacy) {
             (Some(p2p), Some(legacy)) => {
-                let config = RouterConfig { seed, ..recipe.routing.clone().unwrap_or_default() };
+                let mut config = recipe.routing.clone().unwrap_or_default();
+                config.seed = seed;
                 let both = Router::start(Some(Arc::clone(p2p) as _), Some(legacy), config);
                 let both = both.expect("the settings are right");
                 let (seen, connection) = (both.clone(), Arc::clone(p2p));
@@ -249,6 +268,11 @@ impl Caller for SimClient {
     /// and once more to be compared.
     fn executions_max(&self, plan: &Plan) -> u32 {
         if self.router().is_none() || plan.method() != Method::GET { 1 } else { EXECUTIONS_MAX }
+    }
+
+    /// Opening one is harmless. A host that comes back to its tunnel server opens it again for every client that goes on.
+    fn openings_max(&self) -> u32 {
+        if self.router().is_some() { u32::MAX } else { 1 }
     }
 
     async fn exchange(&self, plan: &Plan, pace: Pace) -> Ending {

@@ -87,7 +87,8 @@ impl SimHost {
     fn run_legacy(&self, handler: Arc<dyn Handler>) {
         let Some(account) = &self.account else { return };
         let mut config = LegacyHostConfig::new(account.url(), &account.client_id, &account.token);
-        config.body_idle_timeout = Duration::from_secs(30);
+        // Otherwise it would come from the system.
+        config.seed = Some(u64::from_be_bytes(std::array::from_fn(|i| self.node.id().0[i])));
         let (node, address) = (self.node.clone(), account.address);
         let connect = move || {
             let node = node.clone();
@@ -140,19 +141,19 @@ impl SimHost {
         }
     }
 
-    /// Takes p2p connections again.
-    pub async fn open_p2p(&self) {
-        self.run_p2p((self.handler)()).await;
-    }
-
     /// Leaves the tunnel server; p2p still reaches it.
     pub fn close_legacy(&self) {
         lock(&self.legacy).take();
     }
 
-    /// Comes back to the tunnel server.
-    pub fn open_legacy(&self) {
-        self.run_legacy((self.handler)());
+    /// Is reached in every way again.
+    pub async fn open_again(&self) {
+        if lock(&self.p2p).is_none() {
+            self.run_p2p((self.handler)()).await;
+        }
+        if lock(&self.legacy).is_none() {
+            self.run_legacy((self.handler)());
+        }
     }
 
     /// Lets it finish what it has, then ends it in order and starts it again. Whether all was finished in time.

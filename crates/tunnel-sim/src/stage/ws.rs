@@ -8,7 +8,7 @@ use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
-use tunnel_core::{Failure, WsClose, WsMessage, WsOpen, WsSession, WsUpgrade};
+use tunnel_core::{Failure, TransportKind, WsClose, WsMessage, WsOpen, WsSession, WsUpgrade};
 
 use super::{Caller, SimClient};
 use crate::{
@@ -21,6 +21,9 @@ const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 /// The largest payload of a ping or a pong, in bytes (RFC 6455 §5.5).
 const PING_BYTES_MAX: usize = 125;
+
+/// The longest text within a JSON message that a tunnel server carries for sure: its messages have 65,536 bytes at most.
+const CARRIED_BYTES_MAX: usize = 60_000;
 
 /// What is said over a WebSocket, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,26 +40,35 @@ pub struct Talk {
     pub large: bool,
     /// The client reads nothing for so long.
     pub deaf: Duration,
+    /// Whether it says only what a tunnel server carries: JSON, to an echo. The latter is the only verb then.
+    pub carried: bool,
 }
 
 impl Talk {
     /// So many messages, each after the answer to the one before it.
     #[must_use]
     pub const fn of(messages: u32) -> Self {
-        Self { verb: WsVerb::Echo, messages, pause: Duration::ZERO, ahead: 1, large: true, deaf: Duration::ZERO }
+        Self { verb: WsVerb::Echo, messages, pause: Duration::ZERO, ahead: 1, large: true, deaf: Duration::ZERO, carried: false }
+    }
+
+    /// As [`of`](Self::of), in a way that a tunnel server carries.
+    #[must_use]
+    pub const fn carried(messages: u32) -> Self {
+        Self { carried: true, ..Self::of(messages) }
     }
 }
 
 /// Sends messages and compares the echo; closes, and compares the echo of that.
 pub(super) async fn converse(client: &SimClient, id: u64, talk: &Talk) -> Ending {
-    let target = talk.verb.target(id).parse().expect("targets are plain");
-    let open = WsOpen { id, uri: target, headers: HeaderMap::new() };
-    let WsSession { mut sink, mut stream } = match client.transport().open_ws(open).await {
-        Ok(WsUpgrade::Accepted { session, via, .. }) => {
-            client.answered(id, 1, via);
-            session
+    let target = if talk.carried { WsVerb::carried_target(id) } else { talk.verb.target(id) };
+    let open = WsOpen { id, uri: target.parse().expect("targets are plain"), headers: HeaderMap::new() };
+    let (WsSession { mut sink, mut stream }, via) = match client.transport().open_ws(open).await {
+        Ok(WsUpgrade::Accepted { session, via, .. }) => (session, via),
+        Ok(WsUpgrade::Rejected(_)) => return Ending::Failed,
+        Err(failure) => {
+            client.explain(id, &failure);
+            return Ending::Failed;
         }
-        Ok(WsUpgrade::Rejected(_)) | Err(_) => return Ending::Failed,
     };
     let messages = Messages { client, id, talk };
     let places = Semaphore::new(talk.ahead);
@@ -77,12 +89,20 @@ pub(super) async fn converse(client: &SimClient, id: u64, talk: &Talk) -> Ending
         sleep(talk.deaf).await;
         for number in 0..=talk.messages {
             let Ok(answer) = timeout(ANSWER_LIMIT, stream.next()).await else {
+                // A tunnel server drops without a word what it gets for a host that is not there.
+                if via.is_some_and(|via| via.transport == TransportKind::Legacy) {
+                    return Ending::Failed;
+                }
                 let what = format!("WebSocket {id}: neither answer nor end within {ANSWER_LIMIT:?}");
                 client.stage().oracle.violate(what);
                 return Ending::Failed;
             };
             if !messages.check(number, answer) {
                 return Ending::Failed;
+            }
+            if number == 0 {
+                // Over a tunnel server the service sees it with the first message.
+                client.answered(id, u32::try_from(client.stage().oracle.executions(id).len()).unwrap_or(u32::MAX), via);
             }
             places.add_permits(1);
         }
@@ -118,8 +138,14 @@ impl Messages<'_> {
         }
         let mut random = client.stage().random(id << 32 | u64::from(number));
         let largest = client.stage().environment.message_bytes_max;
+        let largest = if talk.carried { largest.min(CARRIED_BYTES_MAX) } else { largest };
         let length = if talk.large && random.u8(..) < 32 { random.usize(..=largest) } else { random.usize(..200) };
         let bytes = |length| bytes_of(*id, true, u64::from(number) << 32, length);
+        if talk.carried {
+            // As it is written when it is written again.
+            let text: String = bytes(length).iter().map(|byte| char::from(b'a' + byte % 16)).collect();
+            return WsMessage::Text(format!("{{\"number\":{number},\"text\":\"{text}\"}}").into());
+        }
         match random.u8(..8) {
             0 => WsMessage::Ping(bytes(length.min(PING_BYTES_MAX))),
             1 => WsMessage::Pong(bytes(length.min(PING_BYTES_MAX))),

@@ -97,7 +97,7 @@ impl Transports {
     /// Keeps what expires fresh. Never ends.
     pub(super) async fn keep_fresh(&self) {
         match &self.legacy {
-            Some(client) => client.keep_signed().await,
+            Some(client) => client.keep_fresh().await,
             None => std::future::pending().await,
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::sleep;
-use tunnel_core::{Health, Transport};
+use tunnel_core::Health;
 
 use super::transports::Transports;
 use crate::{output::Output, routing::Switched};

@@ -23,7 +23,11 @@ pub(super) fn status(status: &Value) -> String {
 
 fn gateway(status: &Value, rows: &mut Rows) {
     let router = &status["router"];
-    let forced = if router["forced"].is_null() { String::new() } else { format!(", set to {} by hand", text(&router["forced"])) };
+    let forced = if router["forced"].is_null() {
+        String::new()
+    } else {
+        format!(", set to {} by hand", text(&router["forced"]))
+    };
     rows.add("mode", format!("{}, rollout {} %{forced}", text(&router["mode"]), text(&router["rollout_percent"])));
     let switch = &status["kill_switch"];
     let cause = match (switch["by_hand"] == true, switch["file_exists"] == true) {
@@ -36,7 +40,8 @@ fn gateway(status: &Value, rows: &mut Rows) {
     if p2p.is_null() {
         rows.add("p2p", "no ticket is given");
     } else {
-        let probe = p2p["next_probe_ms"].as_u64().map_or_else(String::new, |ms| format!(", next probe in {}", millis(ms)));
+        let probe =
+            p2p["next_probe_ms"].as_u64().map_or_else(String::new, |ms| format!(", next probe in {}", millis(ms)));
         let since = p2p["for_ms"].as_u64().map_or_else(String::new, |ms| format!(" for {}", millis(ms)));
         rows.add("p2p", format!("{}{since} ({}){probe}", text(&p2p["state"]), text(&p2p["cause"])));
         rows.add("", transport(&p2p["transport"]));
@@ -201,9 +206,16 @@ mod tests {
             },
         }));
         for part in [
-            "up 1 h 2 min", "requests go by legacy, path server", "rollout 25.0 %, set to legacy by hand",
-            "on: /run/no-p2p exists", "down for 5 s (failures), next probe in 400 ms", "down: no answer",
-            "healthy, path server, client id home", "3 (kill-switch)", "`mode` is wrong", "needs a restart",
+            "up 1 h 2 min",
+            "requests go by legacy, path server",
+            "rollout 25.0 %, set to legacy by hand",
+            "on: /run/no-p2p exists",
+            "down for 5 s (failures), next probe in 400 ms",
+            "down: no answer",
+            "healthy, path server, client id home",
+            "3 (kill-switch)",
+            "`mode` is wrong",
+            "needs a restart",
         ] {
             assert!(shown.contains(part), "{part}: {shown}");
         }

@@ -37,6 +37,7 @@ where
     let end = tokio::select! {
         biased;
         () = shared.closing.cancelled() => End::close(SERVICE_RESTART, "the tunnel server is stopping"),
+        close = host.outbox.closed() => End::Close(close),
         // Before reading, so that a peer that never pauses cannot keep it from being done.
         end = socket::write(shared, &mut writer, &host.outbox) => end,
         end = read(shared, &host, &mut reader, &heard) => match end {

@@ -17,15 +17,12 @@ use tokio::{
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Error, Message,
+        Error, Message, Utf8Bytes,
         protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
     },
 };
 
-use crate::server::{
-    Defect, Shared,
-    outbox::{Next, Outbox},
-};
+use crate::server::{Defect, Shared, outbox::Outbox};
 
 /// How long one side may take for its part of the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -112,7 +109,7 @@ pub(super) async fn silence(shared: &Shared, heard: &Heard) -> End {
     }
 }
 
-/// Writes what is in the outbox and pings, until the outbox is closed.
+/// Writes what is in the outbox and pings, until that fails.
 pub(super) async fn write<S>(shared: &Shared, writer: &mut Writer<S>, outbox: &Outbox) -> End
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -123,10 +120,7 @@ where
         let written = tokio::select! {
             biased;
             _ = pings.tick() => in_time(writer.send(Message::Ping(Bytes::new()))).await,
-            next = outbox.next() => match write_all(writer, outbox, next).await {
-                Ok(Some(close)) => return End::Close(close),
-                written => written.map(|_| ()),
-            },
+            next = outbox.next() => write_all(writer, outbox, next).await,
         };
         if written.is_err() {
             return End::Broken;
@@ -134,21 +128,17 @@ where
     }
 }
 
-/// Writes all that is ready and flushes once; the close frame if one is next.
-async fn write_all<S>(writer: &mut Writer<S>, outbox: &Outbox, next: Next) -> Result<Option<CloseFrame>, Stuck>
+/// Writes all that is ready and flushes once.
+async fn write_all<S>(writer: &mut Writer<S>, outbox: &Outbox, next: Utf8Bytes) -> Result<(), Stuck>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut next = Some(next);
-    while let Some(due) = next {
-        match due {
-            Next::Text(text) => in_time(writer.feed(Message::Text(text))).await?,
-            Next::Close(close) => return Ok(Some(close)),
-        }
+    while let Some(text) = next {
+        in_time(writer.feed(Message::Text(text))).await?;
         next = outbox.try_next();
     }
-    in_time(writer.flush()).await?;
-    Ok(None)
+    in_time(writer.flush()).await
 }
 
 /// The peer is gone, or does not read.

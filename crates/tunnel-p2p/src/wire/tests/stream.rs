@@ -175,6 +175,16 @@ fn a_data_header_is_that_of_a_whole_frame() {
 fn an_unknown_stream_kind_is_refused() {
     let mut decoder = Decoder::new(0);
     assert_eq!(decoder.stream_kind(), Ok(None));
-    decoder.push(Bytes::from_static(&[4]));
-    assert_eq!(decoder.stream_kind(), Err(WireError::StreamKind(4)));
+    decoder.push(Bytes::from_static(&[5]));
+    assert_eq!(decoder.stream_kind(), Err(WireError::StreamKind(5)));
+}
+
+#[test]
+fn the_kinds_of_streams_have_the_bytes_of_the_specification() {
+    let kinds = [StreamKind::Control, StreamKind::Http, StreamKind::WebSocket, StreamKind::Bulk, StreamKind::Probe];
+    for (byte, kind) in (0..).zip(kinds) {
+        assert_eq!(kind as u8, byte);
+        assert_eq!(StreamKind::from_byte(byte), Some(kind));
+    }
+    assert!((5..=255).all(|byte| StreamKind::from_byte(byte).is_none()));
 }

@@ -1,0 +1,80 @@
+//! What a host says when it is ready.
+
+use std::io::IsTerminal;
+
+use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
+use serde_json::json;
+
+use super::ways::Ways;
+use crate::output::Output;
+
+/// The widest picture of a ticket, in columns of a terminal.
+const QR_COLUMNS_MAX: usize = 80;
+
+/// Prints the ticket, and how else the host can be reached.
+pub(super) fn announce(ways: &Ways, target: &str, direct_only: bool, admin: Option<&String>, output: Output) {
+    let ticket = ways.ticket().map(|ticket| ticket.to_string());
+    let address = ways.local_addr();
+    let tunnel = ways.tunnel().map(|tunnel| tunnel.url().to_string());
+    output.json(&json!({
+        "event": "ready",
+        "ticket": ticket,
+        "peer_id": address.as_ref().map(|address| address.id.to_string()),
+        "addresses": address.as_ref().map_or(&[][..], |address| &address.direct),
+        "relays": address.as_ref().map_or(&[][..], |address| &address.relays),
+        "service": target,
+        "tunnel": tunnel,
+        "admin": admin,
+    }));
+    if let (Some(ticket), Some(address)) = (&ticket, &address) {
+        output.text(ticket);
+        if std::io::stdout().is_terminal()
+            && !output.is_quiet()
+            && let Some(picture) = qr_code(ticket)
+        {
+            output.text(picture);
+        }
+        output.note(format!("Offering {target} as peer {}.", address.id));
+        for address in &address.direct {
+            output.note(format!("  listening on UDP {address}"));
+        }
+        if direct_only {
+            output.note(
+                "No relay: only peers on the same network, or through a forwarded UDP port, can reach this host. \
+                 `--relay n0` or a relay of your own lifts that.",
+            );
+        }
+        output.note("The ticket above admits whoever holds it: treat it like a password. Use it elsewhere with");
+        output.note("  tunnel-p2p gateway --ticket TICKET");
+    }
+    if let Some(tunnel) = tunnel {
+        if ticket.is_none() {
+            output.text(&tunnel);
+        }
+        output.note(format!("Offering {target} through the tunnel server at {tunnel}, too."));
+    }
+    if let Some(admin) = admin {
+        output.note(format!("Admin endpoint: {admin} (tunnel-p2p status --admin {admin})"));
+    }
+}
+
+/// The ticket as a picture for a phone's camera; nothing if it would not fit a terminal.
+fn qr_code(ticket: &str) -> Option<String> {
+    // Tickets may be read in either case, and capitals need fewer modules (ISO/IEC 18004, alphanumeric mode).
+    let code = QrCode::with_error_correction_level(ticket.to_ascii_uppercase(), EcLevel::L).ok()?;
+    // Terminals are mostly dark: light modules are drawn, dark ones are left.
+    let picture = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+    (picture.lines().next()?.chars().count() <= QR_COLUMNS_MAX).then_some(picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_with_a_few_addresses_fits_a_terminal_as_a_picture() {
+        let picture = qr_code(&format!("tp2p1{}", "a2".repeat(100))).expect("it fits");
+        assert!(picture.lines().count() < 40, "{picture}");
+        assert_eq!(qr_code(&"a".repeat(4000)), None);
+    }
+}

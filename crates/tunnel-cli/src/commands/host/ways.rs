@@ -1,0 +1,99 @@
+//! The ways by which a host is reached.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use p2p_provider::{
+    P2PProvider, PeerAddr,
+    iroh::{IrohConfig, IrohP2P},
+};
+use serde_json::{Value, json};
+use tunnel_edge::LocalService;
+use tunnel_p2p::{Host, HostConfig, Ticket};
+
+use crate::{admin, error::CliError, p2p, tunnel::TunnelHost};
+
+/// One way, or both at once; they share the service.
+pub(super) struct Ways {
+    p2p: Option<P2p>,
+    tunnel: Option<TunnelHost>,
+}
+
+struct P2p {
+    provider: IrohP2P,
+    /// Absent once it drains.
+    host: Mutex<Option<Host<IrohP2P>>>,
+}
+
+impl Ways {
+    /// Opens the sockets of the peer-to-peer way. Dropping the future opens nothing.
+    pub(super) async fn start(
+        p2p: Option<(IrohConfig, HostConfig)>,
+        tunnel: Option<TunnelHost>,
+        service: Arc<LocalService>,
+    ) -> Result<Self, CliError> {
+        let Some((peer, config)) = p2p else { return Ok(Self { p2p: None, tunnel }) };
+        let provider = p2p::bind(peer).await?;
+        let host = Host::start(provider.clone(), service, config)
+            .await
+            .map_err(|error| CliError::start("the host did not start").because(error))?;
+        Ok(Self { p2p: Some(P2p { provider, host: Mutex::new(Some(host)) }), tunnel })
+    }
+
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        self.p2p.as_ref()?.host.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Host::ticket)
+    }
+
+    pub(super) fn local_addr(&self) -> Option<PeerAddr> {
+        self.p2p.as_ref().map(|p2p| p2p.provider.local_addr())
+    }
+
+    pub(super) const fn tunnel(&self) -> Option<&TunnelHost> {
+        self.tunnel.as_ref()
+    }
+
+    /// Takes no new requests on either way, lets those under way end within `grace`, then closes the connections. Whether
+    /// all of them ended. Dropping the future cuts everything.
+    pub(super) async fn drain(&self, grace: Duration) -> bool {
+        let p2p = async {
+            let Some(p2p) = &self.p2p else { return true };
+            let host = p2p.host.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let finished = match host {
+                Some(host) => host.drain(grace).await,
+                None => true,
+            };
+            p2p.provider.close().await;
+            finished
+        };
+        let tunnel = async {
+            match &self.tunnel {
+                Some(tunnel) => tunnel.drain(grace).await,
+                None => true,
+            }
+        };
+        let (p2p, tunnel) = tokio::join!(p2p, tunnel);
+        p2p && tunnel
+    }
+}
+
+impl admin::Ways for Ways {
+    fn p2p(&self) -> Option<Value> {
+        let p2p = self.p2p.as_ref()?;
+        let address = p2p.provider.local_addr();
+        let host = p2p.host.lock().unwrap_or_else(PoisonError::into_inner);
+        let clients = host.as_ref().map(Host::clients).unwrap_or_default();
+        let clients = clients.iter().map(|client| json!({ "peer": client.peer.to_string(), "path": client.path.name() }));
+        Some(json!({
+            "peer_id": address.id.to_string(),
+            "addresses": address.direct,
+            "relays": address.relays,
+            "clients": clients.collect::<Vec<_>>(),
+        }))
+    }
+
+    fn tunnel(&self) -> Option<Value> {
+        self.tunnel.as_ref().map(TunnelHost::describe)
+    }
+}

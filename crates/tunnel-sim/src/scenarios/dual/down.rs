@@ -1,0 +1,126 @@
+//! p2p does not work, or nothing does.
+
+use std::time::Duration;
+
+use p2p_provider::simulator::{Conditions, Fault};
+use tokio::time::{Instant, sleep};
+use tunnel_core::{Failure, TransportKind};
+
+use super::{Cast, carried};
+use crate::{
+    Caller, Stage,
+    body::Pace,
+    oracle::Ending,
+    plan::{Plan, Verb},
+};
+
+/// By what the clocks of two runs in the same network may differ: a step of the simulator.
+const STEP: Duration = Duration::from_millis(1);
+
+/// The longest that a request takes to fail when nothing works: an attempt to connect takes 5 s, with either transport.
+const FAIL_LIMIT: Duration = Duration::from_secs(11);
+
+pub(in crate::scenarios) async fn p2p_down(stage: Stage) {
+    let mut random = stage.random(0);
+    stage.conditions(Conditions::new(Duration::from_millis(random.u64(1..80))));
+    let tunnel = stage.tunnel_server("tunnel");
+    let host = stage.dual_host("home", &tunnel).await;
+    let (kind, network) = (random.u8(..4), &stage.network);
+    let plain = stage.legacy_client("plain", &host);
+    let fault = match kind {
+        0 => Some(network.ignore_dials(&host.node)),
+        1 => Some(network.refuse_dials(&host.node)),
+        _ => None,
+    };
+    let client = stage.dual_client("phone", &host, |_| {});
+    let fault: Option<Fault> = match kind {
+        2 => Some(network.partition(&[&host.node], &[&client.node])),
+        3 => {
+            host.close_p2p().await;
+            None
+        }
+        _ => fault,
+    };
+    let cast = Cast { stage: stage.clone(), tunnel, host, client };
+    cast.enrolled().await;
+    for _ in 0..60 {
+        let plan = carried(&mut random);
+        let [without, with] = [&plain, &cast.client].map(|client| client.begin(plan));
+        let start = Instant::now();
+        let plainly = plain.pursue(&without, Pace::Fast).await;
+        let middle = Instant::now();
+        let ending = cast.client.pursue(&with, Pace::Fast).await;
+        let (took, took_plainly) = (middle.elapsed(), middle - start);
+        if [plainly, ending] != [Ending::Complete; 2] || cast.ways(with.id) != [TransportKind::Legacy] {
+            stage.oracle.violate(format!("{with:?} ended as {ending:?} by {:?}", cast.ways(with.id)));
+        }
+        if took.abs_diff(took_plainly) > STEP {
+            stage.oracle.violate(format!("{with:?} took {took:?}, and {took_plainly:?} without a dead p2p"));
+        }
+        sleep(Duration::from_millis(random.u64(..2000))).await;
+    }
+    // What only p2p carries.
+    for plan in [Plan::upload(0, 1000), Plan { verb: Verb::Echo, ..Plan::upload(0, 400_000) }] {
+        fail(&cast, plan).await;
+    }
+    drop(fault);
+    cast.host.open_again().await;
+    cast.client.connected().await;
+    cast.returned().await;
+    let plan = cast.client.begin(Plan::upload(0, 1000));
+    if cast.client.pursue(&plan, Pace::Fast).await != Ending::Complete {
+        stage.oracle.violate("an upload failed over p2p, which works");
+    }
+    stage.settle_with(&[&cast.client, &plain], &[&cast.tunnel]).await;
+}
+
+pub(in crate::scenarios) async fn both_down(stage: Stage) {
+    let mut random = stage.random(0);
+    let cast = Cast::connected(stage.clone(), Conditions::new(Duration::from_millis(20)), |_| {}).await;
+    for round in 0..6 {
+        let network = &stage.network;
+        let p2p = match round % 3 {
+            0 => network.isolate(&cast.client.node),
+            _ => cast.part(),
+        };
+        let legacy: Option<Fault> = match random.u8(..4) {
+            0 => Some(network.partition(&[&cast.client.node], &[&cast.tunnel.node])),
+            1 => Some(network.isolate(&cast.tunnel.node)),
+            2 => {
+                cast.tunnel.crash();
+                None
+            }
+            _ => {
+                cast.host.close_legacy();
+                None
+            }
+        };
+        // Until then a request may still be under way over a connection of which nobody knows that it is dead.
+        cast.given_up().await;
+        sleep(Duration::from_secs(random.u64(20..30))).await;
+        for _ in 0..10 {
+            let plan = if random.bool() { carried(&mut random) } else { Plan::upload(0, 1000) };
+            fail(&cast, plan).await;
+            sleep(Duration::from_millis(random.u64(..3000))).await;
+        }
+        drop((p2p, legacy));
+        cast.heal().await;
+        cast.enrolled().await;
+        cast.returned().await;
+    }
+    cast.settle().await;
+}
+
+/// A request that neither transport carries fails soon, and says why of both.
+async fn fail(cast: &Cast, plan: Plan) {
+    let start = Instant::now();
+    let failure = cast.client.fails(plan).await;
+    let took = start.elapsed();
+    if took > FAIL_LIMIT {
+        cast.stage.oracle.violate(format!("a request took {took:?} to fail: {failure:?}"));
+    }
+    let says = |failure: &Failure| ["p2p: ", "legacy: "].iter().all(|name| failure.message().contains(name));
+    if !failure.as_ref().is_some_and(says) {
+        cast.stage.oracle.violate(format!("not the reasons of both transports: {failure:?}"));
+    }
+}
