@@ -39,8 +39,7 @@ impl Stack {
         let state = StateDir::new(Some(directory.to_owned()))?;
         let (host, ticket) = start_host(service, state.clone(), 0).await?;
         let of = ticket.clone();
-        let (gateway_part, gateway) =
-            Part::start("gateway", move |ready, stop| run_gateway(of, ready, stop)).await?;
+        let (gateway_part, gateway) = Part::start("gateway", move |ready, stop| run_gateway(of, ready, stop)).await?;
         Ok(Self { gateway, service, ticket, state, host: Some(host), others: vec![gateway_part, service_part] })
     }
 

@@ -70,7 +70,9 @@ impl TunnelHostSettings {
             Token::Given(token) | Token::Kept(Some(token)) => token.clone(),
             Token::Kept(None) if access_token.is_none() => {
                 return Err(CliError::usage(format!("this host has not registered at {url} as {client_id:?} yet"))
-                    .next("give the tunnel server's access token for the first start: --tunnel-access-token-file FILE"));
+                    .next(
+                        "give the tunnel server's access token for the first start: --tunnel-access-token-file FILE",
+                    ));
             }
             // Stands for the one to come, so that the other options are checked now.
             Token::Kept(None) => "none".to_owned(),

@@ -39,7 +39,10 @@ fn status_tells_how_a_gateway_is_and_its_exit_code_says_it_in_short() {
     assert_eq!((status.status, status.header("cache-control")), (200, "no-store"));
     assert_eq!(status.header("access-control-allow-origin"), "");
     let status = status.json();
-    assert_eq!(status["health"], json!({ "state": "healthy", "transport": "p2p", "path": "direct", "client_id": null }));
+    assert_eq!(
+        status["health"],
+        json!({ "state": "healthy", "transport": "p2p", "path": "direct", "client_id": null })
+    );
     assert_eq!(status["url"], url.as_str());
     assert_eq!(status["kill_switch"]["on"], false);
     assert!(!status.to_string().contains(&ticket), "the ticket is a secret");
@@ -59,7 +62,9 @@ fn status_tells_how_a_gateway_is_and_its_exit_code_says_it_in_short() {
     assert!(String::from_utf8(explained.stdout).unwrap().contains("\"live\":true"));
 
     host.crash();
-    eventually("status says that nothing works", || run(home.path(), &["status", "--admin", &admin]).status.code() == Some(5));
+    eventually("status says that nothing works", || {
+        run(home.path(), &["status", "--admin", &admin]).status.code() == Some(5)
+    });
     let event = run(home.path(), &["status", "--admin", &admin, "--json"]).stdout;
     let event: Value = serde_json::from_slice(&event).unwrap();
     assert_eq!((&event["event"], &event["role"]), (&json!("status"), &json!("gateway")));

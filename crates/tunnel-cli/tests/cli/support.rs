@@ -177,7 +177,8 @@ pub(crate) fn post(url: &str, path: &str, fields: &str, body: &str) -> Answer {
     let address = url.strip_prefix("http://").expect("a URL");
     let mut stream = TcpStream::connect(address).expect("somebody listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}", body.len());
+    let head =
+        format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}", body.len());
     write!(stream, "{head}\r\n{fields}\r\n{body}").expect("a request");
     answer(stream)
 }

@@ -48,7 +48,15 @@ impl Talk {
     /// So many messages, each after the answer to the one before it.
     #[must_use]
     pub const fn of(messages: u32) -> Self {
-        Self { verb: WsVerb::Echo, messages, pause: Duration::ZERO, ahead: 1, large: true, deaf: Duration::ZERO, carried: false }
+        Self {
+            verb: WsVerb::Echo,
+            messages,
+            pause: Duration::ZERO,
+            ahead: 1,
+            large: true,
+            deaf: Duration::ZERO,
+            carried: false,
+        }
     }
 
     /// As [`of`](Self::of), in a way that a tunnel server carries.

@@ -84,7 +84,8 @@ impl admin::Ways for Ways {
         let address = p2p.provider.local_addr();
         let host = p2p.host.lock().unwrap_or_else(PoisonError::into_inner);
         let clients = host.as_ref().map(Host::clients).unwrap_or_default();
-        let clients = clients.iter().map(|client| json!({ "peer": client.peer.to_string(), "path": client.path.name() }));
+        let clients =
+            clients.iter().map(|client| json!({ "peer": client.peer.to_string(), "path": client.path.name() }));
         Some(json!({
             "peer_id": address.id.to_string(),
             "addresses": address.direct,

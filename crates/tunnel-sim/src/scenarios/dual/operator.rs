@@ -6,7 +6,7 @@ use futures::future::LocalBoxFuture;
 use p2p_provider::simulator::Conditions;
 use tokio::time::{Instant, sleep};
 use tunnel_core::TransportKind;
-use tunnel_router::{Mode, Rule, RouterConfig};
+use tunnel_router::{Mode, RouterConfig, Rule};
 
 use super::{Cast, carried};
 use crate::{Caller, Stage, body::Pace, oracle::Ending, plan::Plan, together};
@@ -33,7 +33,9 @@ pub(in crate::scenarios) async fn kill_switch(stage: Stage) {
         while Instant::now() < end {
             match turning.u8(..4) {
                 0 => router.kill_switch(turning.bool()),
-                1 => router.set_mode([None, Some(Mode::Legacy), Some(Mode::P2pOnly), Some(Mode::P2pFirst)][turning.usize(..4)]),
+                1 => router.set_mode(
+                    [None, Some(Mode::Legacy), Some(Mode::P2pOnly), Some(Mode::P2pFirst)][turning.usize(..4)],
+                ),
                 2 => router.network_changed(),
                 _ => router.reload(settings(&mut turning)).unwrap_or_else(|error| {
                     client.stage().oracle.violate(format!("settings were refused: {error}"));

@@ -39,7 +39,9 @@ pub(in crate::scenarios) async fn coming_back(stage: Stage) {
         cast.client.connected().await;
         // Requests that begin a minute later must use p2p: the oracle sees to it.
         let asking: Vec<LocalBoxFuture<'static, ()>> = (0..2)
-            .map(|_| Box::pin(ask_until(cast.client.clone(), Instant::now() + 2 * RETURN_WITHIN, random.u64(..), 2000)) as _)
+            .map(|_| {
+                Box::pin(ask_until(cast.client.clone(), Instant::now() + 2 * RETURN_WITHIN, random.u64(..), 2000)) as _
+            })
             .collect();
         together(asking).await;
         let plan = cast.client.begin(Plan::download(0, 1000));

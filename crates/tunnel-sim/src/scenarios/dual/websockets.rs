@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::future::{join_all, LocalBoxFuture};
+use futures::future::{LocalBoxFuture, join_all};
 use p2p_provider::simulator::Conditions;
 use tokio::time::{Instant, sleep};
 
