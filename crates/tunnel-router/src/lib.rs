@@ -23,6 +23,7 @@ mod health;
 mod policy;
 mod reason;
 mod router;
+mod shadow;
 
 pub use config::{ConfigError, RouterConfig};
 pub use counters::{Answered, Both, Counts, ShadowCounts, Transitions};
@@ -31,3 +32,4 @@ pub use health::{Cause, RETURN_WITHIN, SWITCHES_PER_HOUR_MAX, State, Transition}
 pub use policy::{BUCKETS, Mode, PathPattern, PatternError, Rule, Source, UnknownMode, bucket};
 pub use reason::Reason;
 pub use router::{Explanation, P2pStatus, Question, Router, Status, TransportStatus};
+pub use shadow::Mismatch;

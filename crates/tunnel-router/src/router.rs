@@ -2,6 +2,7 @@
 
 mod background;
 mod body;
+mod compare;
 mod exchange;
 mod explain;
 mod failures;
@@ -28,7 +29,8 @@ pub use self::{
     explain::{Explanation, Question},
     status::{P2pStatus, Status, TransportStatus},
 };
-use crate::{ConfigError, Decision, Mode, RouterConfig};
+pub(crate) use self::{request::Again, shared::lock};
+use crate::{ConfigError, Decision, Mismatch, Mode, RouterConfig};
 
 /// Sends each request over p2p or legacy. Clones share everything.
 #[derive(Clone)]
@@ -44,8 +46,9 @@ impl Router {
         legacy: Option<Arc<dyn Transport>>,
         config: RouterConfig,
     ) -> Result<Self, ConfigError> {
-        let shared = Shared::new(p2p, legacy, config)?;
-        let background = task::spawn(background::run(Arc::clone(&shared)));
+        let (jobs, waiting) = tokio::sync::mpsc::channel(compare::WAITING_MAX);
+        let shared = Shared::new(p2p, legacy, config, jobs)?;
+        let background = task::spawn(background::run(Arc::clone(&shared), waiting));
         Ok(Self { shared, _background: Arc::new(background) })
     }
 
@@ -87,6 +90,12 @@ impl Router {
     #[must_use]
     pub fn decisions(&self) -> Vec<Decision> {
         self.shared.decisions.newest_first(self.shared.now())
+    }
+
+    /// The last 32 comparisons that found a difference, newest first.
+    #[must_use]
+    pub fn mismatches(&self) -> Vec<Mismatch> {
+        self.shared.mismatches.newest_first()
     }
 }
 

@@ -1,10 +1,14 @@
-//! The router's own task: looks at p2p now and then, and probes it when it is time.
+//! The router's own task: looks at p2p now and then, probes it when it is time, and compares the transports.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
-use super::shared::Shared;
+use super::{
+    compare::{RUNNING_MAX, compare},
+    shared::Shared,
+};
+use crate::shadow::Job;
 
 /// How soon a change of p2p is noticed without a request: while it is not used, it may come back at any time ...
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -12,8 +16,15 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// ... and while it is used, requests look themselves.
 const LOOK_INTERVAL_USED: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(shared: Arc<Shared>) {
+pub(super) async fn run(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Job>) {
+    let mut running = JoinSet::new();
     loop {
+        while running.try_join_next().is_some() {}
+        while running.len() < RUNNING_MAX
+            && let Ok(job) = waiting.try_recv()
+        {
+            running.spawn(compare(Arc::clone(&shared), job));
+        }
         let (next_probe, is_used) = shared.look_at_p2p(|machine| (machine.next_probe(), machine.state().is_usable()));
         let now = shared.now();
         if next_probe.is_some_and(|at| at <= now) && shared.p2p.is_some() {
@@ -25,6 +36,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         tokio::select! {
             biased;
             () = shared.wake.notified() => {}
+            Some(_) = running.join_next(), if !running.is_empty() => {}
             () = sleep(pause) => {}
         }
     }

@@ -18,7 +18,7 @@ use super::{
     splice::{Resuming, Splice},
     watchdog::Watchdog,
 };
-use crate::{Reason, health::Machine};
+use crate::{Reason, health::Machine, shadow::Sample};
 
 /// The response as the caller gets it: it says how it travelled, and its body is watched and counted. `again` allows it to
 /// continue over the other transport.
@@ -29,20 +29,27 @@ pub(super) fn deliver(
     reason: Reason,
     again: Option<Again>,
 ) -> Response {
+    let mut sample = exchange.sample(&response, kind, again.as_ref());
     let Exchange { shared, active, choice, mut record, .. } = exchange;
     record.answered(kind, reason, response.status.as_u16());
     response.via = Some(via(response.via, kind, reason));
     if response.body.is_buffered() || response.body.is_end_stream() {
-        let bytes = response.body.as_bytes().map_or(0, Bytes::len);
-        shared.counters.bytes_received.of(kind).add(bytes as u64);
+        if let Some(bytes) = response.body.as_bytes() {
+            shared.counters.bytes_received.of(kind).add(bytes.len() as u64);
+            sample = sample.and_then(|mut sample| sample.take(bytes).then_some(sample));
+        }
         record.completed();
+        if let Some(sample) = sample {
+            shared.compare_later(sample);
+        }
         return response;
     }
+    let sample = sample.map(Box::new);
     let splice = Splice::of(&active, choice.mode, again, &response);
     let length = response.body.size_hint().exact();
     let on = On::new(&shared, &active, kind);
     let Response { status, headers, body, via } = response;
-    let routed = Routed { source: Source::Body(body), on, record, active, delivered: 0, length, splice };
+    let routed = Routed { source: Source::Body(body), on, record, active, delivered: 0, length, splice, sample };
     Response { status, headers, body: Body::stream(routed), via }
 }
 
@@ -60,6 +67,8 @@ struct Routed {
     /// The length of all of it, if it was known at the beginning.
     length: Option<u64>,
     splice: Option<Splice>,
+    /// What is to be compared, as long as nothing speaks against it.
+    sample: Option<Box<Sample>>,
 }
 
 /// Where the next byte comes from.
@@ -95,6 +104,11 @@ impl Routed {
         if let Some(watchdog) = &mut self.on.watchdog {
             watchdog.progress();
         }
+        if let (Some(piece), Some(sample)) = (frame.data_ref(), &mut self.sample)
+            && !sample.take(piece)
+        {
+            self.sample = None;
+        }
         let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
         self.delivered += bytes;
         self.record.shared().counters.bytes_received.of(self.on.kind).add(bytes);
@@ -102,14 +116,22 @@ impl Routed {
 
     fn end(&mut self) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         self.source = Source::Ended;
-        self.record.completed();
+        self.complete();
         Poll::Ready(None)
+    }
+
+    fn complete(&mut self) {
+        self.record.completed();
+        if let Some(sample) = self.sample.take() {
+            self.record.shared().compare_later(*sample);
+        }
     }
 
     /// The body broke off. Whether the other transport is asked for the rest, or nothing is missing.
     fn recover(&mut self, failure: Failure) -> Result<(), Failure> {
         // Ends the exchange over the transport that failed.
         self.source = Source::Ended;
+        self.sample = None;
         let Some(splice) = &mut self.splice else { return Err(failure) };
         if splice.is_whole(self.delivered) {
             return Ok(());
@@ -200,7 +222,7 @@ impl Drop for Routed {
     fn drop(&mut self) {
         // Whoever has seen the end by `is_end_stream` polls no more.
         if self.is_end_stream() {
-            self.record.completed();
+            self.complete();
         }
     }
 }

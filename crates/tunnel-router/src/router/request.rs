@@ -55,6 +55,10 @@ impl Again {
         Some(Self { id: request.id, head: request.head.clone(), body: request.body.as_bytes()?.clone() })
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.body.is_empty()
+    }
+
     pub(super) fn is_get(&self) -> bool {
         match &self.head {
             RequestHead::Http(parts) => parts.method == Method::GET,

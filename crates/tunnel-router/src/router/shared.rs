@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 use tunnel_core::{Health, Transport, TransportKind};
 
 use super::{heads::HeadTimes, probe::Prober};
@@ -15,6 +18,7 @@ use crate::{
     decisions::Ring,
     health::{Machine, Settings, View},
     policy::Policy,
+    shadow::{Budget, Job, Mismatches, Sampler},
 };
 
 pub(crate) struct Shared {
@@ -26,6 +30,11 @@ pub(crate) struct Shared {
     pub(crate) prober: Prober,
     pub(crate) counters: Arc<Counters>,
     pub(crate) decisions: Ring,
+    pub(crate) sampler: Sampler,
+    pub(crate) budget: Budget,
+    pub(crate) mismatches: Mismatches,
+    /// Comparisons for the background.
+    pub(crate) jobs: mpsc::Sender<Job>,
     /// The background has something to do before its next look.
     pub(crate) wake: Notify,
     start: Instant,
@@ -57,6 +66,7 @@ impl Shared {
         p2p: Option<Arc<dyn Transport>>,
         legacy: Option<Arc<dyn Transport>>,
         config: RouterConfig,
+        jobs: mpsc::Sender<Job>,
     ) -> Result<Arc<Self>, ConfigError> {
         config.check(p2p.is_some(), legacy.is_some())?;
         let counters = Arc::new(Counters::default());
@@ -68,6 +78,10 @@ impl Shared {
             heads: HeadTimes::default(),
             counters,
             decisions: Ring::default(),
+            sampler: Sampler::new(config.seed),
+            budget: Budget::default(),
+            mismatches: Mismatches::default(),
+            jobs,
             wake: Notify::new(),
             start: Instant::now(),
             active: Mutex::new(Arc::new(Active {

@@ -60,6 +60,7 @@ pub(crate) struct State {
     pub(crate) probes: usize,
     pub(crate) script: Script,
     pub(crate) ws: WsScript,
+    pub(crate) ws_hangs: bool,
     pub(crate) seen: Vec<Seen>,
     /// Requests that were executed, by id and method.
     pub(crate) executed: Vec<(u64, Method)>,
@@ -95,6 +96,7 @@ impl Fake {
             probes: 0,
             script: Box::new(move |_| Act::Respond(text(name))),
             ws: Box::new(|_| Err(failure(FailureKind::Unsupported))),
+            ws_hangs: false,
             seen: Vec::new(),
             executed: Vec::new(),
             dropped: 0,
@@ -205,6 +207,9 @@ impl Transport for Fake {
     }
 
     async fn open_ws(&self, open: WsOpen) -> Result<WsUpgrade, Failure> {
+        if self.with(|state| state.ws_hangs) {
+            std::future::pending::<()>().await;
+        }
         self.with(|state| (state.ws)(&open))
     }
 

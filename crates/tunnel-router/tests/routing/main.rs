@@ -1,11 +1,15 @@
 //! The router over two scripted transports, in virtual time.
 
+mod cuts;
 mod failover;
 mod fake;
 mod fallback;
 mod file;
 mod hedging;
+mod properties;
+mod shadow;
 mod table;
+mod websocket;
 
 use tunnel_core::{Request, Transport};
 use tunnel_router::{Router, RouterConfig};
