@@ -82,6 +82,40 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A tunnel server, bound and ready to run.
+///
+/// [`bind`](Self::bind) listens on TCP, [`on`](Self::on) on whatever yields byte streams:
+///
+/// ```
+/// use std::{io, net::SocketAddr, sync::Arc};
+///
+/// use tokio::{io::DuplexStream, sync::mpsc};
+/// use tunnel_legacy::server::{
+///     Clock, Listener, MemoryStorage, Random, ServerError, TunnelServer, TunnelServerConfig,
+/// };
+///
+/// /// Hosts and apps in this process.
+/// struct InProcess(mpsc::Receiver<DuplexStream>);
+///
+/// impl Listener for InProcess {
+///     type Io = DuplexStream;
+///
+///     async fn accept(&mut self) -> io::Result<(DuplexStream, SocketAddr)> {
+///         let stream = self.0.recv().await.ok_or(io::ErrorKind::NotConnected)?;
+///         Ok((stream, self.local_addr()?))
+///     }
+///
+///     fn local_addr(&self) -> io::Result<SocketAddr> {
+///         Ok(SocketAddr::from(([127, 0, 0, 1], 8004)))
+///     }
+/// }
+///
+/// fn server(seed: u64) -> Result<(TunnelServer<InProcess>, mpsc::Sender<DuplexStream>), ServerError> {
+///     let (peers, receiver) = mpsc::channel(16);
+///     let clock = Clock::starting_at(1_767_225_600);
+///     let config = TunnelServerConfig::new("access token", clock).with_random(Random::seeded(seed));
+///     Ok((TunnelServer::on(InProcess(receiver), config, Arc::new(MemoryStorage::new()))?, peers))
+/// }
+/// ```
 pub struct TunnelServer<L = Tcp> {
     listener: L,
     local_addr: SocketAddr,
@@ -160,7 +194,11 @@ impl<L: Listener> TunnelServer<L> {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
+                Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a connection was lost to a fault of this server");
+                    }
+                }
                 accepted = accept(&mut listener, &permits) => match accepted {
                     Ok((stream, peer, permit)) => {
                         let connections = connections.clone();

@@ -113,7 +113,7 @@ impl Exchange {
             };
             window.open = open;
         }
-        if state.buffered_bytes > 0 && state.buffered_bytes.saturating_add(cost(&packet)) > self.bytes_max {
+        if !self.has_room(state, &packet) {
             if state.ready_bytes == 0 {
                 let message = "too much of the response waits for a packet before it";
                 return Err(Failure::new(FailureKind::TooLarge, message));
@@ -141,11 +141,10 @@ impl Exchange {
         Ok(Push::Taken)
     }
 
-    /// Ready as soon as the packet that did not fit may be pushed again.
-    pub(super) fn poll_room(&self, bytes: usize, cx: &Context<'_>) -> Poll<()> {
+    /// Ready as soon as a packet that did not fit may be pushed again.
+    pub(super) fn poll_room(&self, packet: &TunnelResponse, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        let room = state.buffered_bytes.saturating_add(bytes + PACKET_OVERHEAD_BYTES) <= self.bytes_max;
-        if room || state.buffered_bytes == 0 || state.end.is_some() {
+        if state.end.is_some() || self.has_room(&state, packet) {
             return Poll::Ready(());
         }
         state.host_waker = Some(cx.waker().clone());
@@ -222,6 +221,10 @@ impl Exchange {
     /// Whether packets wait for one before them.
     pub(super) fn has_gap(&self) -> bool {
         self.lock().sequence.waiting_packets() > 0
+    }
+
+    fn has_room(&self, state: &State, packet: &TunnelResponse) -> bool {
+        state.buffered_bytes == 0 || state.buffered_bytes.saturating_add(cost(packet)) <= self.bytes_max
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -7,6 +7,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_tungstenite::tungstenite;
 use tunnel_core::packet::encode;
 use tunnel_legacy::server::{Behaviour, Limits};
 
@@ -124,6 +125,36 @@ async fn small_pieces_are_counted_with_what_they_cost() {
     let mut rest = Vec::new();
     let _ = raw.read_to_end(&mut rest).await;
     assert!(!rest.ends_with(b"0\r\n\r\n"), "the end must not look complete");
+}
+
+#[tokio::test]
+async fn a_repeated_head_that_has_no_room_is_waited_for_like_any_packet() {
+    let limits = Limits { stall_timeout: std::time::Duration::from_millis(100), ..Limits::default() };
+    let (server, room) = (Server::start(Behaviour::mended(), limits.clone()).await, limits.response_bytes_max);
+    let account = server.account("alice").await;
+    let mut host = server.host(&account).await;
+    let (target, headers) = (account.target("/x"), [account.bearer()]);
+    let ((response, _connection), id) = tokio::join!(server.send("GET", &target, &headers, ""), async {
+        let (id, _) = host.request().await;
+        host.packet(first(id, 200, &[], "", false)).await;
+        id
+    });
+    // The reader takes nothing: fill up to a little less than the room.
+    let mut packet = 1;
+    while server.statistics.buffered_bytes() < room - 70_000 {
+        packet += 1;
+        host.packet(next(id, packet, vec![1; 60_000], false)).await;
+        futures::SinkExt::send(&mut host.socket, tungstenite::Message::Ping("x".into())).await.unwrap();
+        host.pong().await;
+    }
+    let value = "v".repeat(60_000);
+    for _ in 0..3 {
+        host.packet(first(id, 200, &[("long", &value)], "", false)).await;
+        packet += 1;
+        host.packet(next(id, packet, vec![1; 9_000], false)).await;
+    }
+    assert_eq!(host.json().await, json!({"type": "ABORT", "request_id": id}));
+    assert!(response.into_body().collect().await.is_err());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod account;
 mod cors;
 mod flow;
 mod hostile;
+mod in_process;
 mod lifetime;
 mod proxy;
 mod response;

@@ -253,6 +253,11 @@ impl Host {
         }
     }
 
+    /// Waits for the next pong, which shows that everything before the ping has been dealt with.
+    pub(crate) async fn pong(&mut self) {
+        while !matches!(self.socket.next().await.unwrap().unwrap(), Message::Pong(_)) {}
+    }
+
     /// How the WebSocket ends: the close code, or none. Reads to the end, so that the server gets its answer.
     pub(crate) async fn end(&mut self) -> Option<u16> {
         let mut code = None;

@@ -224,7 +224,7 @@ async fn an_app_that_does_not_read_is_dropped_and_the_host_goes_on() {
     let mut host = server.host(&account).await;
     let (stuck, mut reading) = (server.app(&account).await, server.app(&account).await);
     let push = json!({"request_id": 0, "body": "x".repeat(500_000)}).to_string();
-    let rounds = 64;
+    let rounds = 32;
     for _ in 0..rounds {
         host.say(push.clone()).await;
         assert_eq!(reading.text().await.len(), 500_002);

@@ -125,8 +125,7 @@ async fn wait_for_room(shared: &Shared, exchange: &Exchange, mut packet: tunnel_
     let hub = &shared.hub;
     let waited = timeout(shared.config.limits.stall_timeout, async {
         loop {
-            let bytes = packet.bytes.len();
-            poll_fn(|cx| exchange.poll_room(bytes, cx)).await;
+            poll_fn(|cx| exchange.poll_room(&packet, cx)).await;
             match exchange.push(packet, true) {
                 Ok(Push::Taken) => return Ok(()),
                 Ok(Push::Full(again)) => packet = again,
