@@ -124,4 +124,49 @@ impl Cast {
         self.enrolled().await;
         self.stage.settle_with(&[&self.client], &[&self.tunnel]).await;
     }
+
+    /// p2p dies, somehow.
+    async fn harm_p2p(&self, random: &mut fastrand::Rng) -> Option<Fault> {
+        let (network, host, client) = (&self.stage.network, &self.host.node, &self.client.node);
+        match random.u8(..4) {
+            0 => Some(network.stall(&[host], &[client])),
+            1 => {
+                self.host.close_p2p().await;
+                None
+            }
+            2 => {
+                self.host.close_p2p().await;
+                Some(network.refuse_dials(host))
+            }
+            _ => Some(self.part()),
+        }
+    }
+
+    /// The tunnel server dies, or hangs, or cannot be reached.
+    fn harm_tunnel(&self, random: &mut fastrand::Rng) -> Option<Fault> {
+        let (network, tunnel) = (&self.stage.network, &self.tunnel.node);
+        let side = [&self.host.node, &self.client.node][random.usize(..2)];
+        match random.u8(..5) {
+            0 => {
+                self.tunnel.crash();
+                None
+            }
+            1 => {
+                self.host.close_legacy();
+                None
+            }
+            2 => Some(network.isolate(tunnel)),
+            3 => Some(network.partition(&[side], &[tunnel])),
+            // Its system answers, it does not.
+            _ => Some(network.stall(&[tunnel], &[&self.host.node, &self.client.node])),
+        }
+    }
+
+    /// Whatever was closed is open again.
+    async fn heal(&self) {
+        self.host.open_again().await;
+        if self.tunnel.statistics().is_none() {
+            self.tunnel.restart();
+        }
+    }
 }

@@ -177,13 +177,3 @@ impl Cut {
         }
     }
 }
-
-impl Cast {
-    /// Whatever was closed is open again.
-    async fn heal(&self) {
-        self.host.open_again().await;
-        if self.tunnel.statistics().is_none() {
-            self.tunnel.restart();
-        }
-    }
-}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
-use p2p_provider::simulator::{Conditions, Fault};
+use p2p_provider::simulator::Conditions;
 use tokio::time::{Instant, sleep};
 use tunnel_core::TransportKind;
 use tunnel_router::RETURN_WITHIN;
@@ -70,23 +70,4 @@ pub(in crate::scenarios) async fn flapping(stage: Stage) {
     let asking = ask_until(cast.client.clone(), end, 1, 4000);
     tokio::join!(biased; asking, flapping);
     cast.settle().await;
-}
-
-impl Cast {
-    /// p2p dies, somehow.
-    async fn harm_p2p(&self, random: &mut fastrand::Rng) -> Option<Fault> {
-        let (network, host, client) = (&self.stage.network, &self.host.node, &self.client.node);
-        match random.u8(..4) {
-            0 => Some(network.stall(&[host], &[client])),
-            1 => {
-                self.host.close_p2p().await;
-                None
-            }
-            2 => {
-                self.host.close_p2p().await;
-                Some(network.refuse_dials(host))
-            }
-            _ => Some(self.part()),
-        }
-    }
 }

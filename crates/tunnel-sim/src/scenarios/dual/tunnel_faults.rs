@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
-use p2p_provider::simulator::{Conditions, Fault};
+use p2p_provider::simulator::Conditions;
 use tokio::time::{Instant, sleep};
 
 use super::{Cast, carried};
@@ -51,26 +51,4 @@ pub(in crate::scenarios) async fn tunnel_faults(stage: Stage) {
         cast.returned().await;
     }
     cast.settle().await;
-}
-
-impl Cast {
-    /// The tunnel server dies, or hangs, or cannot be reached.
-    fn harm_tunnel(&self, random: &mut fastrand::Rng) -> Option<Fault> {
-        let (network, tunnel) = (&self.stage.network, &self.tunnel.node);
-        let side = [&self.host.node, &self.client.node][random.usize(..2)];
-        match random.u8(..5) {
-            0 => {
-                self.tunnel.crash();
-                None
-            }
-            1 => {
-                self.host.close_legacy();
-                None
-            }
-            2 => Some(network.isolate(tunnel)),
-            3 => Some(network.partition(&[side], &[tunnel])),
-            // Its system answers, it does not.
-            _ => Some(network.stall(&[tunnel], &[&self.host.node, &self.client.node])),
-        }
-    }
 }

@@ -27,11 +27,7 @@ pub(in crate::scenarios) async fn websockets(stage: Stage) {
         if cast.client.talk(Talk::of(3)).await != Ending::Failed || start.elapsed() > Duration::from_secs(11) {
             stage.oracle.violate(format!("a WebSocket that nobody carries took {:?}", start.elapsed()));
         }
-        let fault_of_tunnel = dies(&cast, async {
-            cast.tunnel.crash();
-            None
-        });
-        drop(fault_of_tunnel.await);
+        dies(&cast, async { cast.tunnel.crash() }).await;
         cast.heal().await;
         drop(fault);
         cast.enrolled().await;
