@@ -2,9 +2,9 @@
 
 mod at;
 pub mod client;
-// pub mod flow;
-// pub mod host;
-// pub mod lifecycle;
+pub mod flow;
+pub mod host;
+pub mod lifecycle;
 pub mod packets;
 
 /// As [`for_each_fallback_case!`](crate::for_each_fallback_case).
@@ -38,6 +38,29 @@ macro_rules! for_each_legacy_case {
                 more_than_the_window_end_the_response
                 a_reset_is_the_status_of_its_kind_or_cuts_the_body
                 texts_and_bytes_that_mean_nothing_harm_nobody
+            }
+            host {
+                malformed_texts_harm_nobody
+                bytes_harm_nobody
+                a_flood_of_requests_is_refused_beyond_the_limit
+                an_abort_in_mid_body_reaches_the_handler
+                an_abort_of_nothing_harms_nobody
+                a_server_that_refuses_the_token_is_asked_again_later
+                a_server_that_answers_garbage_is_asked_again_later
+                a_server_that_falls_silent_is_left
+            }
+            lifecycle {
+                a_tunnel_server_that_was_killed_is_found_again
+                a_tunnel_server_that_was_stopped_is_found_again
+                what_is_in_flight_fails_when_the_tunnel_server_dies
+                a_host_that_takes_over_gets_the_requests
+                an_abort_reaches_the_handler_through_both
+            }
+            flow {
+                an_unread_gigabyte_costs_little_memory
+                an_unread_response_delays_no_other
+                an_unread_response_of_a_host_without_flow_control_is_cut
+                small_pieces_cost_little_memory_as_well
             }
         }
     };

@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep};
-use tunnel_core::{Failure, Response, Transport};
+use tunnel_core::{Failure, Response};
 
 use crate::{
     backend::{ClientSettings, RunningClient, legacy::{LegacyBackend, LegacyRunningClient}, world::World},

@@ -54,7 +54,7 @@ async fn connected<W: World>(
     settings: HostSettings,
 ) -> (ScriptedServer<W>, LegacyRunningHost<W>, Wire<W>) {
     let (server, mut sockets) = server(world, flow).await;
-    let host = LegacyRunningHost::at(world, server.address(), account(), Arc::new(handler), settings).await;
+    let host = LegacyRunningHost::at(world, server.address(), account(), Arc::new(handler), settings);
     let socket = soon("the host", sockets.recv()).await.expect("it connects");
     (server, host, Wire(socket))
 }
@@ -227,7 +227,7 @@ async fn let_in_later<W: World>(world: W, refusal: impl Fn() -> Answer<W> + Send
     };
     let server = ScriptedServer::start(&world, script).await;
     let handler = Arc::new(Service::hello());
-    let _host = LegacyRunningHost::at(&world, server.address(), account(), handler, HostSettings::default()).await;
+    let _host = LegacyRunningHost::at(&world, server.address(), account(), handler, HostSettings::default());
     let mut wire = Wire::<W>(soon("the host", receiver.recv()).await.expect("it connects"));
     wire.works().await;
     assert!(server.requests() >= 4, "{}", server.requests());
@@ -248,7 +248,7 @@ pub async fn a_server_that_answers_garbage_is_asked_again_later<W: World>(world:
 pub async fn a_server_that_falls_silent_is_left<W: World>(world: W) {
     let (server, mut sockets) = server(&world, true).await;
     let handler = Arc::new(Service::hello());
-    let host = LegacyRunningHost::at(&world, server.address(), account(), handler, HostSettings::default()).await;
+    let host = LegacyRunningHost::at(&world, server.address(), account(), handler, HostSettings::default());
     let silent = soon("the host", sockets.recv()).await.expect("it connects");
     // Nobody reads this one, so its pings are not answered.
     let next = soon("the next connection", sockets.recv()).await.expect("it connects again");
