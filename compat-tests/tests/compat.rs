@@ -125,12 +125,10 @@ fn every_case_that_is_written_is_listed() {
 fn every_difference_is_of_a_case_and_written_down() {
     let listed = cases(compat_tests::for_each_case! { listed! {} });
     let mut seen = std::collections::BTreeSet::new();
-    for (case, says) in differences::LIMITS.iter().flat_map(|limit| limit.cases) {
+    for (case, _) in differences::LIMITS.iter().flat_map(|limit| limit.cases) {
         let (module, name) = case.split_once("::").expect("module::case");
         assert!(listed.get(module).is_some_and(|cases| cases.iter().any(|listed| listed == name)), "no case is {case}");
         assert!(seen.insert(case), "{case} is there twice");
-        // A case that only hangs shows nothing.
-        assert!(!says.contains("nothing happened"), "{case}");
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/legacy-differences.md");
     let written = fs::read_to_string(file).expect("the document is there");

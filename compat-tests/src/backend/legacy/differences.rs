@@ -1,33 +1,51 @@
 //! What the tunnel server's protocol cannot do, case by case.
 
-use std::{any::Any, fmt::Write as _, future::Future, panic::AssertUnwindSafe};
+use std::{any::Any, fmt::Write as _, future::Future, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
+
+use crate::patience::Impatience;
+
+/// How long a case waits that waits in vain, in seconds.
+const IN_VAIN: Duration = Duration::from_secs(3);
 
 /// A limit of the protocol, and the cases that meet it.
 pub struct Limit {
     /// Why it is one, in a sentence or two.
     pub why: &'static str,
-    /// The cases, as `module::case`, each with a text that its failure must contain.
-    pub cases: &'static [(&'static str, &'static str)],
+    /// The cases, as `module::case`, and how each fails.
+    pub cases: &'static [(&'static str, Fails)],
+}
+
+/// How a case fails.
+#[derive(Clone, Copy)]
+pub enum Fails {
+    /// The failure contains this text.
+    Says(&'static str),
+    /// This step of the case never happens, and nobody is there who could say so: the protocol has no word for it.
+    Waits(&'static str),
 }
 
 /// All of them. A case that is not here behaves as on every other backend.
 pub const LIMITS: &[Limit] = &[];
 
-/// The text that the failure of a case must contain, if it is to fail.
-pub fn expected(case: &str) -> Option<&'static str> {
-    LIMITS.iter().flat_map(|limit| limit.cases).find(|(name, _)| *name == case).map(|(_, says)| *says)
+/// How a case fails, if it is to fail.
+fn expected(case: &str) -> Option<Fails> {
+    LIMITS.iter().flat_map(|limit| limit.cases).find(|(name, _)| *name == case).map(|(_, fails)| *fails)
 }
 
 /// Runs a case that must pass, or fail as the table says, and in no other way.
 pub(in crate::backend) async fn run(name: &str, case: impl Future<Output = ()>) {
-    let Some(says) = expected(name) else { return case.await };
+    let Some(fails) = expected(name) else { return case.await };
+    let (expected, _impatience) = match fails {
+        Fails::Says(text) => (text.to_owned(), None),
+        Fails::Waits(step) => (format!("{step}: nothing happened within"), Some(Impatience::begin(IN_VAIN))),
+    };
     match AssertUnwindSafe(case).catch_unwind().await {
         Ok(()) => panic!("{name} passes: take it out of the table of differences"),
         Err(panic) => {
             let message = message(&*panic);
-            assert!(message.contains(says), "{name} fails otherwise than by {says:?}: {message}");
+            assert!(message.contains(&expected), "{name} fails otherwise than by {expected:?}: {message}");
         }
     }
 }
@@ -41,9 +59,13 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 pub fn document() -> String {
     let mut text = HEAD.to_owned();
     for limit in LIMITS {
-        writeln!(text, "\n## {}\n\n| case | its failure says |\n|---|---|", limit.why).expect("a string");
-        for (case, says) in limit.cases {
-            writeln!(text, "| `{case}` | {says} |").expect("a string");
+        writeln!(text, "\n## {}\n\n| case | how it fails |\n|---|---|", limit.why).expect("a string");
+        for (case, fails) in limit.cases {
+            let fails = match fails {
+                Fails::Says(text) => format!("`{text}`"),
+                Fails::Waits(step) => format!("never happens: {step}"),
+            };
+            writeln!(text, "| `{case}` | {fails} |").expect("a string");
         }
     }
     text
