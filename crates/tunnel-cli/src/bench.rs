@@ -55,9 +55,10 @@ pub(crate) async fn run(options: &BenchOptions, output: Output) -> Result<Outcom
     let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     output.json(&json!({ "event": "done", "rounds": options.rounds, "cpus": cpus, "debug": cfg!(debug_assertions) }));
     output.text(format!(
-        "Medians of {} interleaved rounds on {cpus} CPUs. Ceiling: for `streams`, QUIC streams without the tunnel, in \
-         one thread;\nfor `HTTP`, the service without the tunnel. Small requests beside a download share one raw \
-         connection.",
+        "Medians of {} interleaved rounds on {cpus} CPUs. Ours is peer to peer. Beside it are: for `streams`, QUIC \
+         streams without the tunnel,\nin one thread (small requests beside a download share one raw connection); for \
+         `HTTP`, the service without the tunnel; for `tunnel\nserver`, a tunnel server that repeats the defects of the \
+         published one. `p2p down`: a gateway that has fallen back, beside one that\nknows only the tunnel server.",
         options.rounds
     ));
     Ok(Outcome::Done)

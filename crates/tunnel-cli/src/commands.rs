@@ -11,6 +11,8 @@ mod simulate;
 mod status;
 mod tunnel_server;
 
+pub(crate) use self::tunnel_server::system_clock;
+
 use crate::{
     cli::{Cli, Command},
     config::{ConfigFile, LogOptions, layered},

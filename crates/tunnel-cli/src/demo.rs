@@ -1,5 +1,8 @@
 //! `tunnel-p2p demo`: service, host and gateway in one process, and a client that checks every byte.
 
+mod dual;
+mod fetch;
+mod part;
 mod stack;
 
 use std::net::SocketAddr;
@@ -11,7 +14,7 @@ use compat_tests::{
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use self::stack::Stack;
+use self::{dual::Dual, stack::Stack};
 use crate::{
     cli::DemoOptions,
     compat,
@@ -30,7 +33,7 @@ pub(crate) async fn run(options: &DemoOptions, output: Output) -> Result<Outcome
     }
     let directory =
         tempfile::tempdir().map_err(|error| CliError::start("there is no place for the demo's keys").because(error))?;
-    let stack = tokio::select! {
+    let mut stack = tokio::select! {
         stack = Stack::start(directory.path()) => stack?,
         () = signals.next() => return Ok(Outcome::Aborted),
     };
@@ -42,13 +45,21 @@ pub(crate) async fn run(options: &DemoOptions, output: Output) -> Result<Outcome
     let list: Vec<_> = checks().collect();
     let Some(report) = compat::check(&target, &list, &mut signals, output).await else { return Ok(Outcome::Aborted) };
     report.print();
+    let dual = tokio::select! {
+        dual = dual::run(&mut stack, output) => dual?,
+        () = signals.next() => return Ok(Outcome::Aborted),
+    };
 
-    explain(&stack, options.serve, output);
+    explain(&stack, &dual, options.serve, output);
     if options.serve {
         signals.next().await;
         output.note("Stopping.");
     }
-    if report.differences() == 0 { Ok(Outcome::Done) } else { Err(CliError::failed("the demo found differences")) }
+    if report.differences() + dual.differences == 0 {
+        Ok(Outcome::Done)
+    } else {
+        Err(CliError::failed("the demo found differences"))
+    }
 }
 
 /// Runs the service until Ctrl-C, for whatever tunnel is to be put in front of it.
@@ -75,10 +86,13 @@ async fn service_alone(listen: SocketAddr, signals: &mut Signals, output: Output
     }
 }
 
-fn explain(stack: &Stack, serving: bool, output: Output) {
+fn explain(stack: &Stack, dual: &Dual, serving: bool, output: Output) {
     let gateway = format!("http://{}", stack.gateway);
     if serving {
-        output.json(&json!({ "event": "serving", "gateway": gateway, "ticket": stack.ticket.to_string() }));
+        let both = format!("http://{}", dual.gateway());
+        let ticket = stack.ticket.to_string();
+        output
+            .json(&json!({ "event": "serving", "gateway": gateway, "gateway_with_two_ways": both, "ticket": ticket }));
         output.text(format!("\nTry it yourself ({gateway}/ explains every endpoint); Ctrl-C ends the demo:"));
     } else {
         output.text("\n`tunnel-p2p demo --serve` keeps it running, so that you can try it yourself:");

@@ -70,11 +70,12 @@ mod tls {
     pub(super) fn http_client(host: String, port: u16, config: HttpClientConfig) -> Result<HttpClient, LegacyError> {
         let name = ServerName::try_from(host.clone())
             .map_err(|_| LegacyError::config("url", "the host is neither a name nor an IP address"))?;
-        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(BuilderVerifierExt::with_platform_verifier)
             .map_err(|error| LegacyError::Tls(Box::new(error)))?
             .with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let connector = TlsConnector::from(Arc::new(tls));
         Ok(HttpClient::new(config, move || {
             let (host, name, connector) = (host.clone(), name.clone(), connector.clone());

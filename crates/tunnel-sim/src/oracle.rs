@@ -129,7 +129,7 @@ impl Oracle {
         }
     }
 
-    /// Watches a router, as long as its process runs.
+    /// Watches the router on the node of this name, as long as its process runs.
     #[must_use]
     pub fn watch(&self, name: &str, look: impl Fn() -> Sight + Send + 'static) -> Watch {
         self.lock().routers.watch(name, Box::new(look))
@@ -205,6 +205,10 @@ impl Oracle {
         match event {
             Event::FaultBegan(name) if is_fault(name) => self.lock().faults += 1,
             Event::FaultEnded(name) if is_fault(name) => self.lock().faults -= 1,
+            Event::Closed { reason: CloseReason::Transport(message), .. } if message.contains("gaps") => {
+                self.violate(format!("too many unread pieces at {node}: {message}"));
+            }
+            Event::Closed { .. } => self.lock().routers.lost_connection(node),
             Event::Dialled { .. } => self.lock().dialled(now, node),
             Event::Delivered { connection, stream, unread_bytes, .. } => {
                 let mut state = self.lock();
@@ -217,9 +221,6 @@ impl Oracle {
             }
             Event::Reset { connection, stream, .. } => {
                 self.lock().reset.insert((node.to_owned(), *connection, *stream));
-            }
-            Event::Closed { reason: CloseReason::Transport(message), .. } if message.contains("gaps") => {
-                self.violate(format!("too many unread pieces at {node}: {message}"));
             }
             _ => {}
         }

@@ -18,8 +18,11 @@ const TIMEOUT: Duration = Duration::from_mins(5);
 /// How long small requests beside a download are sent: where one takes 60 ms, a hundred say enough.
 const BESIDE_BULK_TIME: Duration = Duration::from_secs(3);
 
-/// The small exchange.
-const SMALL: Exchange = Exchange { sent: 1 << 10, received: 1 << 10 };
+/// A small exchange.
+pub(super) const SMALL: Exchange = Exchange { sent: 1 << 10, received: 1 << 10 };
+
+/// A small one that a tunnel server carries, too: it takes no body but JSON.
+pub(super) const ASK: Exchange = Exchange { sent: 0, received: 1 << 10 };
 
 /// Latencies and rate of small exchanges.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +50,13 @@ pub(super) async fn throughput(subject: &impl Subject, exchange: Exchange, paral
     Ok(float(bytes) / 1e6 / start.elapsed().as_secs_f64())
 }
 
-/// `count` exchanges of 1 KiB each way, by `parallel` callers, each one after the other.
-pub(super) async fn small(subject: &impl Subject, parallel: u32, count: u32) -> Result<Small> {
+/// `count` such exchanges by `parallel` callers, each one after the other.
+pub(super) async fn small(subject: &impl Subject, exchange: Exchange, parallel: u32, count: u32) -> Result<Small> {
     let start = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..parallel {
         let subject = subject.clone();
-        tasks.spawn(async move { sequence(&subject, count / parallel, TIMEOUT).await });
+        tasks.spawn(async move { sequence(&subject, exchange, count / parallel, TIMEOUT).await });
     }
     let mut all = latencies()?;
     while let Some(one) = within(async { tasks.join_next().await.transpose().context("a task failed") }).await? {
@@ -81,7 +84,7 @@ pub(super) async fn small_beside_bulk(subject: &impl Subject, count: u32, bulk: 
     let measured = async {
         flowing.notified().await;
         let start = Instant::now();
-        let latencies = sequence(subject, count, BESIDE_BULK_TIME).await?;
+        let latencies = sequence(subject, SMALL, count, BESIDE_BULK_TIME).await?;
         Ok(summary(&latencies, start.elapsed()))
     };
     tokio::select! {
@@ -93,12 +96,17 @@ pub(super) async fn small_beside_bulk(subject: &impl Subject, count: u32, bulk: 
     }
 }
 
-async fn sequence(subject: &impl Subject, count: u32, time: Duration) -> Result<Histogram<u64>> {
+async fn sequence(
+    subject: &impl Subject,
+    exchange: Exchange,
+    count: u32,
+    time: Duration,
+) -> Result<Histogram<u64>> {
     let begin = Instant::now();
     let mut latencies = latencies()?;
     for _ in 0..count {
         let start = Instant::now();
-        subject.exchange(SMALL).await?;
+        subject.exchange(exchange).await?;
         latencies.record(u64::try_from(start.elapsed().as_nanos())?)?;
         if begin.elapsed() > time {
             break;

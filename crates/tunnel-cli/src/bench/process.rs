@@ -1,4 +1,6 @@
-//! Service, host and gateway as processes of this same program.
+//! Service, hosts, gateways and tunnel servers as processes of this same program.
+
+mod tunnel_server;
 
 use std::{
     fs,
@@ -13,6 +15,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::{sync::mpsc, time::timeout};
 
+use self::tunnel_server::Ways;
+
 /// How long a process may take until it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -22,35 +26,65 @@ const LINES: usize = 64;
 /// Clock ticks per second in `/proc/PID/stat` (`USER_HZ`): 100 on every Linux platform that Rust supports.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// The whole tunnel in three processes. Dropping it kills them.
+/// The whole tunnel, and what it is compared with, in processes of their own. Dropping it kills them.
 pub(super) struct Stack {
     /// Where the service listens.
     pub(super) service_address: SocketAddr,
-    /// Where the gateway listens.
+    /// Where the gateway listens that goes peer to peer.
     pub(super) gateway_address: SocketAddr,
-    /// The host.
+    /// Its host.
     pub(super) host: Process,
     /// The gateway.
     pub(super) gateway: Process,
+    /// Through a tunnel server.
+    pub(super) mended: Ways,
+    /// Through a tunnel server that repeats the defects of the published one.
+    pub(super) faithful: Ways,
+    /// Where a gateway listens whose peer-to-peer host is down, and that goes through the mended tunnel server.
+    pub(super) fallen_address: SocketAddr,
+    _fallen: Process,
     _service: Process,
 }
 
 impl Stack {
     /// Starts everything; keys go to `home`. Dropping the future kills what has started.
     pub(super) async fn start(home: &Path) -> Result<Self> {
-        let mut service = Process::start(home, &["bench-service"], None)?;
+        let mut service = Process::start(home, &["bench-service"], &[])?;
         let service_address = address(&service.event("ready").await?)?;
         let url = format!("http://{service_address}");
-        let host = ["host", "--service", &url, "--profile", "plain", "--bind", "127.0.0.1", "--port", "0"];
-        let mut host = Process::start(home, &host, None)?;
-        let ready = host.event("ready").await?;
-        let ticket = ready["ticket"].as_str().context("the host gave no ticket")?;
+        let (host, ticket) = peer_to_peer(home, &url).await?;
         let gateway = ["gateway", "--listen", "127.0.0.1:0", "--profile", "plain", "--bind", "127.0.0.1"];
-        let mut gateway = Process::start(home, &gateway, Some(("TUNNEL_P2P_GATEWAY_TICKET", ticket)))?;
+        let mut gateway = Process::start(home, &gateway, &[("TUNNEL_P2P_GATEWAY_TICKET", &ticket)])?;
         let gateway_address = address(&gateway.event("ready").await?)?;
         gateway.event("connected").await?;
-        Ok(Self { service_address, gateway_address, host, gateway, _service: service })
+        let mended = Ways::start(home, &url, false).await.context("the tunnel server")?;
+        let faithful = Ways::start(home, &url, true).await.context("the faithful tunnel server")?;
+        let (dead, ticket) = peer_to_peer(home, &url).await?;
+        drop(dead);
+        let mut fallen = mended.gateway(home, Some(&ticket))?;
+        let fallen_address = address(&fallen.event("ready").await?)?;
+        fallen.event("down").await?;
+        Ok(Self {
+            service_address,
+            gateway_address,
+            host,
+            gateway,
+            mended,
+            faithful,
+            fallen_address,
+            _fallen: fallen,
+            _service: service,
+        })
     }
+}
+
+/// A host that is reached peer to peer, and its ticket.
+async fn peer_to_peer(home: &Path, service: &str) -> Result<(Process, String)> {
+    let host = ["host", "--service", service, "--profile", "plain", "--bind", "127.0.0.1", "--port", "0"];
+    let mut host = Process::start(home, &host, &[])?;
+    let ready = host.event("ready").await?;
+    let ticket = ready["ticket"].as_str().context("the host gave no ticket")?.to_owned();
+    Ok((host, ticket))
 }
 
 fn address(ready: &Value) -> Result<SocketAddr> {
@@ -67,7 +101,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts it in an environment of its own, so that nothing of the user's is read or written.
-    fn start(home: &Path, args: &[&str], environment: Option<(&str, &str)>) -> Result<Self> {
+    fn start(home: &Path, args: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         let name = args[0].to_owned();
         let mut child = Command::new(std::env::current_exe()?)
             .args(args)
@@ -75,7 +109,7 @@ impl Process {
             .arg("--quiet")
             .env_clear()
             .env("HOME", home)
-            .envs(environment)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

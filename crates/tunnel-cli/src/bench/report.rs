@@ -13,10 +13,17 @@ use crate::output::Output;
 pub(super) enum Goal {
     /// Nothing in particular.
     None,
-    /// Ours is at least this part of the ceiling.
+    /// Ours is at least this part of the beside.
     RatioMin(f64),
     /// Ours is at most this.
     Max(f64),
+    /// Ours is hardly above the other.
+    Near {
+        /// At most this part of it.
+        ratio_max: f64,
+        /// At most so much more.
+        added_max: f64,
+    },
 }
 
 /// One line of the report: its name, the unit of its figures and its goal.
@@ -43,7 +50,7 @@ impl Leg {
 #[derive(Debug)]
 struct Row {
     leg: Leg,
-    /// Ours and the ceiling, one of each per round.
+    /// Ours and the beside, one of each per round.
     rounds: Vec<(Option<f64>, Option<f64>)>,
 }
 
@@ -52,13 +59,18 @@ impl Row {
         median(self.rounds.iter().filter_map(|(ours, _)| *ours))
     }
 
-    fn ceiling(&self) -> Option<f64> {
-        median(self.rounds.iter().filter_map(|(_, ceiling)| *ceiling))
+    fn beside(&self) -> Option<f64> {
+        median(self.rounds.iter().filter_map(|(_, beside)| *beside))
     }
 
     /// The median of the rounds' own ratios, so that a neighbour's load in one round falls out.
     fn ratio(&self) -> Option<f64> {
-        median(self.rounds.iter().filter_map(|(ours, ceiling)| Some((*ours)? / (*ceiling)?)))
+        median(self.rounds.iter().filter_map(|(ours, beside)| Some((*ours)? / (*beside)?)))
+    }
+
+    /// The median of the rounds' own differences.
+    fn added(&self) -> Option<f64> {
+        median(self.rounds.iter().filter_map(|(ours, beside)| Some((*ours)? - (*beside)?)))
     }
 
     fn is_met(&self) -> Option<bool> {
@@ -66,6 +78,7 @@ impl Row {
             Goal::None => None,
             Goal::RatioMin(min) => Some(self.ratio()? >= min),
             Goal::Max(max) => Some(self.ours()? <= max),
+            Goal::Near { ratio_max, added_max } => Some(self.ratio()? <= ratio_max && self.added()? <= added_max),
         }
     }
 }
@@ -96,11 +109,11 @@ impl Report {
     }
 
     /// Adds the figures of one round.
-    pub(super) fn record(&mut self, leg: Leg, ours: Option<f64>, ceiling: Option<f64>) {
+    pub(super) fn record(&mut self, leg: Leg, ours: Option<f64>, beside: Option<f64>) {
         let known = self.rows.iter_mut().find(|row| row.leg == leg);
         match known {
-            Some(row) => row.rounds.push((ours, ceiling)),
-            None => self.rows.push(Row { leg, rounds: vec![(ours, ceiling)] }),
+            Some(row) => row.rounds.push((ours, beside)),
+            None => self.rows.push(Row { leg, rounds: vec![(ours, beside)] }),
         }
     }
 
@@ -113,7 +126,7 @@ impl Report {
                 "leg": row.leg.name,
                 "unit": row.leg.unit,
                 "ours": row.ours(),
-                "ceiling": row.ceiling(),
+                "beside": row.beside(),
                 "ratio": row.ratio(),
                 "goal": goal(&row.leg),
                 "met": row.is_met(),
@@ -126,14 +139,14 @@ impl Report {
     fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED);
-        table.set_header(["leg", "ours", "ceiling", "ratio", "goal", "met?"]);
+        table.set_header(["leg", "ours", "beside", "ratio", "goal", "met?"]);
         for row in &self.rows {
             let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
             let figure = |value: Option<f64>| value.map(|value| format!("{} {}", digits(value), row.leg.unit));
             table.add_row([
                 Cell::new(&row.leg.name),
                 right(figure(row.ours()).unwrap_or_else(|| "n/a".to_owned())),
-                right(figure(row.ceiling()).unwrap_or_default()),
+                right(figure(row.beside()).unwrap_or_default()),
                 right(row.ratio().map(|ratio| format!("{ratio:.2}")).unwrap_or_default()),
                 Cell::new(goal(&row.leg).unwrap_or_default()),
                 match row.is_met() {
@@ -152,6 +165,7 @@ fn goal(leg: &Leg) -> Option<String> {
         Goal::None => None,
         Goal::RatioMin(min) => Some(format!("ratio >= {min}")),
         Goal::Max(max) => Some(format!("<= {max} {}", leg.unit)),
+        Goal::Near { ratio_max, added_max } => Some(format!("ratio <= {ratio_max}, added <= {added_max} {}", leg.unit)),
     }
 }
 
@@ -178,8 +192,8 @@ mod tests {
     fn the_ratio_is_the_median_of_the_rounds_ratios() {
         let mut report = Report::new(Output::new(false, true), 0);
         let leg = || Leg::new("leg", "MB/s").goal(Goal::RatioMin(0.9));
-        for (ours, ceiling) in [(95.0, 100.0), (10.0, 100.0), (950.0, 1000.0)] {
-            report.record(leg(), Some(ours), Some(ceiling));
+        for (ours, beside) in [(95.0, 100.0), (10.0, 100.0), (950.0, 1000.0)] {
+            report.record(leg(), Some(ours), Some(beside));
         }
         assert_eq!((report.rows[0].ratio(), report.rows[0].is_met()), (Some(0.95), Some(true)));
     }

@@ -1,4 +1,4 @@
-//! What one round measures: each figure of ours beside its ceiling, and who is first changes with every round.
+//! What one round measures: each figure of ours beside another, and who is first changes with every round.
 
 use std::time::Duration;
 
@@ -7,17 +7,20 @@ use tokio::time::timeout;
 
 use super::{
     Sizes,
-    measure::{float, small, small_beside_bulk, throughput},
+    measure::{ASK, SMALL, Small, float, small, small_beside_bulk, throughput},
     process::Stack,
     report::{Goal, Leg, Report},
     subject::{Exchange, Http, Raw, Subject, Tunnel},
 };
 
 /// The measurements of one round, for the progress bar.
-pub(super) const STEPS: u64 = 9;
+pub(super) const STEPS: u64 = 14;
 
 /// How much of the raw streams' throughput the tunnel keeps.
 const THROUGHPUT: Goal = Goal::RatioMin(0.9);
+
+/// What falling back may cost when p2p is known to be down.
+const FALLEN: Goal = Goal::Near { ratio_max: 1.03, added_max: 1000.0 };
 
 /// How long closing may take: everything is on this machine.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -31,6 +34,12 @@ pub(super) struct Subjects {
     tunnel: Tunnel,
     direct: Http,
     through: Http,
+    /// Through a tunnel server that repeats the defects of the published one.
+    legacy: Http,
+    /// Through one that does not, by a gateway that knows no other way.
+    mended: Http,
+    /// The same, by a gateway whose other way is down.
+    fallen: Http,
     stack: Stack,
 }
 
@@ -42,12 +51,18 @@ impl Subjects {
             tunnel: Tunnel::start().await.context("the tunnel in this process")?,
             direct: Http::new(stack.service_address),
             through: Http::new(stack.gateway_address),
+            legacy: Http::new(stack.faithful.gateway_address),
+            mended: Http::new(stack.mended.gateway_address),
+            fallen: Http::new(stack.fallen_address),
             stack,
         };
         warm_up(&subjects.raw).await.context("the raw streams")?;
         warm_up(&subjects.tunnel).await.context("the tunnel in this process")?;
         warm_up(&subjects.direct).await.context("the service")?;
         warm_up(&subjects.through).await.context("the gateway")?;
+        warm_up(&subjects.legacy).await.context("the faithful tunnel server")?;
+        warm_up(&subjects.mended).await.context("the tunnel server")?;
+        warm_up(&subjects.fallen).await.context("the gateway whose host is down")?;
         Ok(subjects)
     }
 
@@ -56,7 +71,9 @@ impl Subjects {
         self.streams(number, sizes, report).await.context("client and host in this process")?;
         self.small_streams(number, sizes, report).await.context("client and host in this process")?;
         self.http(number, sizes, report).await.context("through host and gateway")?;
-        self.small_http(number, sizes, report).await.context("through host and gateway")
+        self.small_http(number, sizes, report).await.context("through host and gateway")?;
+        self.tunnel_server(number, sizes, report).await.context("beside a tunnel server")?;
+        self.fallen(number, sizes, report).await.context("with p2p down")
     }
 
     async fn streams(&self, number: u32, sizes: Sizes, report: &mut Report) -> Result<()> {
@@ -82,7 +99,7 @@ impl Subjects {
         let count = sizes.requests;
         report.step("streams: 1 KiB");
         let (ours, raw) =
-            pair(number, async || small(&self.tunnel, 1, count).await, async || small(&self.raw, 1, count).await)
+            pair(number, async || small(&self.tunnel, SMALL, 1, count).await, async || small(&self.raw, SMALL, 1, count).await)
                 .await?;
         report.record(Leg::new("streams: 1 KiB p50", "µs"), Some(ours.p50_us), Some(raw.p50_us));
         let added = Leg::new("streams: 1 KiB p50, added", "µs").goal(Goal::Max(100.0));
@@ -128,12 +145,12 @@ impl Subjects {
             let name = format!("HTTP: 1 KiB, {callers} at once");
             report.step(&name);
             // Servers close what was idle for long: connecting again is not part of the figures.
-            small(&self.through, callers, callers).await?;
-            small(&self.direct, callers, callers).await?;
+            small(&self.through, SMALL, callers, callers).await?;
+            small(&self.direct, SMALL, callers, callers).await?;
             let (ours, direct) = pair(
                 number,
-                async || small(&self.through, callers, sizes.requests).await,
-                async || small(&self.direct, callers, sizes.requests).await,
+                async || small(&self.through, SMALL, callers, sizes.requests).await,
+                async || small(&self.direct, SMALL, callers, sizes.requests).await,
             )
             .await?;
             report.record(Leg::new(format!("{name}, p50"), "µs"), Some(ours.p50_us), Some(direct.p50_us));
@@ -143,11 +160,63 @@ impl Subjects {
         Ok(())
     }
 
+    /// Peer to peer beside the tunnel server as it is published.
+    async fn tunnel_server(&self, number: u32, sizes: Sizes, report: &mut Report) -> Result<()> {
+        let name = format!("tunnel server: 1 x {} MiB down", sizes.bulk >> 20);
+        report.step(&name);
+        let (ours, legacy) = pair(
+            number,
+            async || throughput(&self.through, sizes.download(), 1).await,
+            async || throughput(&self.legacy, sizes.download(), 1).await,
+        )
+        .await?;
+        report.record(Leg::new(name, "MB/s"), Some(ours), Some(legacy));
+        for callers in [1, CALLERS] {
+            let name = format!("tunnel server: 1 KiB, {callers} at once");
+            report.step(&name);
+            let (ours, legacy) = self.asked([&self.through, &self.legacy], number, callers, sizes.requests).await?;
+            report.record(Leg::new(format!("{name}, p50"), "µs"), Some(ours.p50_us), Some(legacy.p50_us));
+            report.record(Leg::new(format!("{name}, p99"), "µs"), Some(ours.p99_us), Some(legacy.p99_us));
+            report.record(Leg::new(name, "requests/s"), Some(ours.per_second), Some(legacy.per_second));
+        }
+        Ok(())
+    }
+
+    /// A gateway that has fallen back beside one that knows only the tunnel server: falling back must cost nothing.
+    async fn fallen(&self, number: u32, sizes: Sizes, report: &mut Report) -> Result<()> {
+        for callers in [1, CALLERS] {
+            let name = format!("p2p down: 1 KiB, {callers} at once");
+            report.step(&name);
+            let (fallen, only) = self.asked([&self.fallen, &self.mended], number, callers, sizes.requests).await?;
+            for (quantile, ours, other) in [("p50", fallen.p50_us, only.p50_us), ("p99", fallen.p99_us, only.p99_us)] {
+                report.record(Leg::new(format!("{name}, {quantile}"), "µs").goal(FALLEN), Some(ours), Some(other));
+            }
+            report.record(Leg::new(name, "requests/s"), Some(fallen.per_second), Some(only.per_second));
+        }
+        Ok(())
+    }
+
+    /// Small requests without a body, over warm connections.
+    async fn asked(&self, [ours, other]: [&Http; 2], number: u32, callers: u32, count: u32) -> Result<(Small, Small)> {
+        small(ours, ASK, callers, callers).await?;
+        small(other, ASK, callers, callers).await?;
+        pair(
+            number,
+            async || small(ours, ASK, callers, count).await,
+            async || small(other, ASK, callers, count).await,
+        )
+        .await
+    }
+
     /// Adds the peaks, at the end of all rounds.
     pub(super) fn memory(&self, report: &mut Report) {
         report.step("memory");
         for (name, process) in [("host", &self.stack.host), ("gateway", &self.stack.gateway)] {
             report.record(Leg::new(format!("HTTP: peak memory of the {name}"), "MiB"), process.peak_memory_mib(), None);
+        }
+        for (name, ways) in [("mended", &self.stack.mended), ("faithful", &self.stack.faithful)] {
+            let leg = Leg::new(format!("tunnel server: peak memory of the {name} one"), "MiB");
+            report.record(leg, ways.server.peak_memory_mib(), None);
         }
     }
 
@@ -172,7 +241,7 @@ impl Subjects {
 /// Opens as many connections as there will be callers, and lets windows grow.
 async fn warm_up(subject: &impl Subject) -> Result<()> {
     throughput(subject, Exchange { sent: 0, received: 16 << 20 }, 1).await?;
-    small(subject, CALLERS, CALLERS * 8).await?;
+    small(subject, ASK, CALLERS, CALLERS * 8).await?;
     Ok(())
 }
 
@@ -180,12 +249,12 @@ async fn warm_up(subject: &impl Subject) -> Result<()> {
 async fn pair<T>(
     number: u32,
     ours: impl AsyncFnOnce() -> Result<T>,
-    ceiling: impl AsyncFnOnce() -> Result<T>,
+    beside: impl AsyncFnOnce() -> Result<T>,
 ) -> Result<(T, T)> {
     if number.is_multiple_of(2) {
-        let ceiling = ceiling().await?;
-        Ok((ours().await?, ceiling))
+        let beside = beside().await?;
+        Ok((ours().await?, beside))
     } else {
-        Ok((ours().await?, ceiling().await?))
+        Ok((ours().await?, beside().await?))
     }
 }

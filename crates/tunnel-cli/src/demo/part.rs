@@ -46,6 +46,13 @@ impl Part {
         Err(failure.await.unwrap_or_else(|_| ended()))
     }
 
+    /// Stops it without holding up this thread. Dropping the future leaves it to end by itself.
+    pub(super) async fn end(self) {
+        self.tell();
+        // A part that panicked has ended, too.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
+
     /// Tells it to stop; dropping it then waits. So several parts can end at the same time.
     pub(super) fn tell(&self) {
         self.stop.cancel();

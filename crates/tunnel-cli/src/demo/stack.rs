@@ -45,8 +45,10 @@ impl Stack {
 
     /// Cuts the peer-to-peer way: the host's connections are closed at once, with all that is under way on them, and its
     /// socket too.
-    pub(super) fn cut_host(&mut self) {
-        self.host = None;
+    pub(super) async fn cut_host(&mut self) {
+        if let Some(host) = self.host.take() {
+            host.end().await;
+        }
     }
 
     /// Starts the host again: the same key, the same port.
@@ -77,6 +79,7 @@ pub(super) fn local_service(service: SocketAddr) -> Result<LocalService, CliErro
 }
 
 /// The settings of a gateway on any free port.
+#[expect(clippy::field_reassign_with_default, reason = "reads better than a struct with all the rest behind it")]
 pub(super) fn gateway_config() -> GatewayConfig {
     let mut config = GatewayConfig::default();
     config.listen = ([127, 0, 0, 1], 0).into();

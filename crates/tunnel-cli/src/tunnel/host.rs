@@ -134,7 +134,7 @@ impl TunnelHost {
                 None => self.register(&mut say).await,
             };
             match self.connect(token) {
-                Ok(host) => *self.lock() = Now::Running(host),
+                Ok(host) => self.begin(host),
                 Err(message) => {
                     say(Err(message));
                     return std::future::pending().await;
@@ -148,7 +148,8 @@ impl TunnelHost {
     /// Takes no new requests, lets those under way end within `grace`, then closes the connection. Whether all of them
     /// ended. Dropping the future cuts them.
     pub(crate) async fn drain(&self, grace: Duration) -> bool {
-        match std::mem::replace(&mut *self.lock(), Now::Ended) {
+        let now = std::mem::replace(&mut *self.lock(), Now::Ended);
+        match now {
             Now::Running(host) => host.drain(grace).await,
             Now::Registering(_) | Now::Ended => true,
         }
@@ -190,15 +191,26 @@ impl TunnelHost {
                 }
                 Err(failure) => {
                     say(Err(failure.message().to_owned()));
-                    let mut now = self.lock();
-                    if matches!(*now, Now::Ended) {
-                        drop(now);
-                        return std::future::pending().await;
-                    }
-                    *now = Now::Registering(Some(failure));
+                    self.note(failure);
                 }
             }
             sleep(RETRY_INTERVAL).await;
+        }
+    }
+
+    /// Unless it is to end.
+    fn begin(&self, host: LegacyHost) {
+        let mut now = self.lock();
+        if matches!(*now, Now::Registering(_)) {
+            *now = Now::Running(host);
+        }
+    }
+
+    /// Why there is no token yet.
+    fn note(&self, failure: Failure) {
+        let mut now = self.lock();
+        if matches!(*now, Now::Registering(_)) {
+            *now = Now::Registering(Some(failure));
         }
     }
 

@@ -3,6 +3,7 @@
 mod admin;
 mod compat;
 mod config;
+mod dual;
 mod routing;
 mod simulate;
 mod starting;

@@ -8,7 +8,7 @@ fn explain(args: &[&str]) -> Value {
     let home = home();
     let output = run(home.path(), &[&["explain", "--json"], args].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    serde_json::from_slice(&output.stdout).expect("stdout is JSON")
 }
 
 #[test]

@@ -98,7 +98,7 @@ defects! {
         "400";
     MessagesLimitedTo64KiB, "messages-limited-to-64-kib",
         "any WebSocket message over 65,536 bytes closes the connection",
-        "text up to the configured limit (16 MiB)";
+        "text up to the configured limits (16 MiB from hosts, 256 KiB from apps)";
     UnboundedBuffers, "unbounded-buffers",
         "what a slow reader does not take is kept, however much it is",
         "4 MiB, then the window or the stall limit of `spec/legacy.md`";

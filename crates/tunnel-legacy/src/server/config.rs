@@ -83,7 +83,8 @@ impl TunnelServerConfig {
             ("limits.header_bytes_max", limits.header_bytes_max, 8192),
             ("limits.response_bytes_max", limits.response_bytes_max, tunnel_core::packet::PACKET_BYTES_MAX),
             ("limits.queue_bytes_max", limits.queue_bytes_max, 1),
-            ("limits.ws_message_bytes_max", limits.ws_message_bytes_max, tunnel_core::packet::PACKET_BYTES_MAX),
+            ("limits.host_message_bytes_max", limits.host_message_bytes_max, tunnel_core::packet::PACKET_BYTES_MAX),
+            ("limits.app_message_bytes_max", limits.app_message_bytes_max, 1),
         ];
         for (field, value, least) in least {
             if value < least {
@@ -144,8 +145,11 @@ pub struct Limits {
     pub stall_timeout: Duration,
     /// How much may wait to be written to one WebSocket, in bytes. Default: 16 MiB.
     pub queue_bytes_max: usize,
-    /// The longest WebSocket text, in bytes. Default: 16 MiB.
-    pub ws_message_bytes_max: usize,
+    /// The longest WebSocket text of a host, in bytes. Default: 16 MiB.
+    pub host_message_bytes_max: usize,
+    /// The longest WebSocket message of an app, in bytes. Default: 256 KiB: hosts that take no more than 2 MiB must not
+    /// lose their connection over it, however much longer its numbers get when they are written again.
+    pub app_message_bytes_max: usize,
     /// How often WebSockets are pinged. Default: 5 s.
     pub ping_interval: Duration,
     /// A WebSocket from which nothing came for longer is dropped. Default: 10 s.
@@ -168,7 +172,8 @@ impl Default for Limits {
             response_bytes_max: 4 * 1024 * 1024,
             stall_timeout: Duration::from_secs(5),
             queue_bytes_max: 16 * 1024 * 1024,
-            ws_message_bytes_max: 16 * 1024 * 1024,
+            host_message_bytes_max: 16 * 1024 * 1024,
+            app_message_bytes_max: 256 * 1024,
             ping_interval: Duration::from_secs(5),
             silence_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(10),

@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tunnel_core::{Body, Failure, FailureKind};
 
 use super::{exchange::Head, hub::InFlight};
+use crate::reason;
 
 /// An answer instead of the one that was asked for.
 pub(super) type Refusal = Box<Response<Body>>;
@@ -40,9 +41,11 @@ pub(super) fn refusal(status: StatusCode, message: impl Into<Cow<'static, str>>)
     Box::new(text(status, message))
 }
 
-/// What the app is told when there is no response: the sentence, with the status of its kind.
+/// What the app is told when there is no response: the sentence, with the status of its kind, and its name.
 pub(super) fn failed(failure: &Failure) -> Refusal {
-    refusal(failure.kind().status(), failure.to_string())
+    let mut refusal = refusal(failure.kind().status(), failure.to_string());
+    refusal.headers_mut().insert(reason::HEADER, HeaderValue::from_static(failure.kind().name()));
+    refusal
 }
 
 pub(super) fn json(value: &Value) -> Response<Body> {

@@ -72,7 +72,7 @@ fn watched(count: usize) -> (Body, Arc<AtomicUsize>, Arc<Notify>) {
 
 #[tokio::test]
 async fn a_slow_reader_slows_its_own_response_and_no_other() {
-    let (body, taken, _) = watched(4000);
+    let (body, taken, _) = watched(1500);
     let body = std::sync::Mutex::new(Some(body));
     let handler = service(move |request| {
         let long = (path(request) == "long").then(|| body.lock().unwrap().take().unwrap());
@@ -81,16 +81,16 @@ async fn a_slow_reader_slows_its_own_response_and_no_other() {
     let tunnel = Tunnel::new(Behaviour::mended(), handler).await;
     let mut response = tunnel.client.send(request("GET", "/long", "")).await.unwrap();
     response.body.frame().await.unwrap().unwrap();
-    // 200 MB are there, and nobody reads: others still get their answers.
+    // 75 MB are there, and nobody reads: others still get their answers.
     for _ in 0..50 {
         let short = timeout(PATIENCE, tunnel.client.send(request("GET", "/short", ""))).await.unwrap().unwrap();
         assert_eq!(bytes(short.body).await, b"short");
     }
     // The window has 32 packets, and the sockets between client and server hold a few megabytes.
     let held = taken.load(Ordering::Relaxed);
-    assert!(held < 1000, "{held} pieces of 50 kB were taken for a reader that does not read");
+    assert!(held < 600, "{held} pieces of 50 kB were taken for a reader that does not read");
     let rest = bytes(response.body).await;
-    assert!(rest.len() >= 3999 * PIECE_BYTES);
+    assert!(rest.len() >= 1499 * PIECE_BYTES);
 }
 
 #[tokio::test]

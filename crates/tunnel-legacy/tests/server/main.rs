@@ -9,6 +9,7 @@ mod flow;
 mod hostile;
 mod in_process;
 mod lifetime;
+mod ours;
 mod proxy;
 mod response;
 mod support;

@@ -185,8 +185,11 @@ async fn long_messages_close_the_connection_only_at_the_published_server() {
     let (_, request_id) = asked(&mut app, &mut host).await;
     host.say(format!(r#"{{"request_id":{request_id},"body":{long}}}"#)).await;
     assert_eq!(app.text().await, long);
-    app.say(long.clone()).await;
-    assert_eq!(host.json().await["body"].to_string(), long);
+    let question = format!("\"{}\"", "x".repeat(200_000));
+    app.say(question.clone()).await;
+    assert_eq!(host.json().await["body"].to_string(), question);
+    app.say(long).await;
+    assert_eq!(app.end().await, Some(1009));
     // A packet has a limit of its own.
     host.send(vec![0; 65_537]).await;
     assert_eq!(host.end().await, Some(1009));

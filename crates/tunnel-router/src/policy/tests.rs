@@ -84,6 +84,8 @@ fn mode() -> impl Strategy<Value = Mode> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn raising_the_percentage_takes_nobody_out(client_id: String, low in 0u16..=10_000, high in 0u16..=10_000) {
         let (low, high) = (low.min(high), low.max(high));

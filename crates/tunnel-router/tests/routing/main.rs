@@ -6,6 +6,7 @@ mod fake;
 mod fallback;
 mod file;
 mod hedging;
+mod life;
 mod properties;
 mod shadow;
 mod table;

@@ -37,6 +37,7 @@ struct Watched {
 }
 
 impl Routers {
+    /// Watches the router on the node of this name.
     pub(super) fn watch(&mut self, name: &str, look: Box<dyn Fn() -> Sight + Send>) -> Watch {
         let name = name.to_owned();
         self.0.push(Watched { name, look: Some(look), well_since: None, switches: 0, recent: VecDeque::new() });
@@ -53,6 +54,13 @@ impl Routers {
     /// Looks at all of them; returns what is wrong.
     pub(super) fn look(&mut self, network_is_well: bool) -> Vec<String> {
         self.0.iter_mut().filter_map(|watched| watched.look(network_is_well)).collect()
+    }
+
+    /// A connection of this node has ended.
+    pub(super) fn lost_connection(&mut self, node: &str) {
+        for watched in self.0.iter_mut().filter(|watched| watched.name == node) {
+            watched.well_since = None;
+        }
     }
 
     /// Whether by now p2p must be used for a request that began at this moment, if nothing but its health decides.

@@ -40,6 +40,9 @@ pub(super) fn carried(random: &mut fastrand::Rng) -> Plan {
     Plan { declared: random.bool(), gap, ..plan }
 }
 
+/// A host comes to its tunnel server within this: pauses between its attempts are 45 s at most, and an attempt takes 5 s.
+const ENROL_LIMIT: Duration = Duration::from_secs(51);
+
 /// Everybody who takes part.
 struct Cast {
     stage: Stage,
@@ -74,8 +77,8 @@ impl Cast {
                 sleep(Duration::from_millis(50)).await;
             }
         };
-        if timeout(Duration::from_secs(30), enrolling).await.is_err() {
-            self.stage.oracle.violate("the host did not come to the tunnel server within 30 s");
+        if timeout(ENROL_LIMIT, enrolling).await.is_err() {
+            self.stage.oracle.violate(format!("the host did not come to the tunnel server within {ENROL_LIMIT:?}"));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::{SinkExt, StreamExt};
+use futures::{SinkExt, Stream, StreamExt};
 use http::HeaderMap;
 use tokio::{
     sync::Semaphore,
@@ -35,7 +35,7 @@ pub struct Talk {
     /// The client waits so long after each message.
     pub pause: Duration,
     /// At most so many messages wait for their answer.
-    pub ahead: usize,
+    pub ahead: u32,
     /// Whether some messages are large, or all of them small.
     pub large: bool,
     /// The client reads nothing for so long.
@@ -79,10 +79,12 @@ pub(super) async fn converse(client: &SimClient, id: u64, talk: &Talk) -> Ending
         }
     };
     let messages = Messages { client, id, talk };
-    let places = Semaphore::new(talk.ahead);
+    let places = Semaphore::new(talk.ahead as usize);
     let sending = async {
         for number in 0..=talk.messages {
-            match places.acquire().await {
+            // A tunnel server answers a close by itself, before what is still under way.
+            let all = talk.carried && number == talk.messages;
+            match places.acquire_many(if all { talk.ahead } else { 1 }).await {
                 Ok(place) => place.forget(),
                 Err(_) => return,
             }
@@ -96,7 +98,7 @@ pub(super) async fn converse(client: &SimClient, id: u64, talk: &Talk) -> Ending
     let reading = async {
         sleep(talk.deaf).await;
         for number in 0..=talk.messages {
-            let Ok(answer) = timeout(ANSWER_LIMIT, stream.next()).await else {
+            let Ok(answer) = timeout(ANSWER_LIMIT, answer(&mut stream, talk)).await else {
                 // A tunnel server drops without a word what it gets for a host that is not there.
                 if via.is_some_and(|via| via.transport == TransportKind::Legacy) {
                     return Ending::Failed;
@@ -127,6 +129,19 @@ pub(super) async fn converse(client: &SimClient, id: u64, talk: &Talk) -> Ending
         biased;
         ending = reading => ending,
         never = sending => never,
+    }
+}
+
+/// The next message. The heartbeat of a tunnel server is none.
+async fn answer(
+    stream: &mut (impl Stream<Item = Result<WsMessage, Failure>> + Unpin),
+    talk: &Talk,
+) -> Option<Result<WsMessage, Failure>> {
+    loop {
+        let message = stream.next().await;
+        if !(talk.carried && matches!(message, Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))))) {
+            return message;
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use http::{Request, header};
+use http::{Method, Request, header};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
@@ -65,7 +65,10 @@ impl Http {
 impl Subject for Http {
     async fn exchange(&self, exchange: Exchange) -> Result<()> {
         let mut connection = self.ready().await?;
-        let request = Request::post(format!("/{}", exchange.received))
+        let method = if exchange.sent == 0 { Method::GET } else { Method::POST };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/{}", exchange.received))
             .header(header::HOST, self.address.to_string())
             .body(Pieces::new(exchange.sent))?;
         let response = connection.sender.send_request(request).await?;

@@ -20,7 +20,7 @@ pub(super) async fn run<S>(shared: &Arc<Shared>, app: Arc<App>, io: S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut writer, mut reader) = socket::split(shared, io).await;
+    let (mut writer, mut reader) = socket::split(shared, io, shared.config.limits.app_message_bytes_max).await;
     let heard = Heard::new();
     let end = tokio::select! {
         biased;

@@ -32,7 +32,7 @@ pub(super) async fn run<S>(shared: &Arc<Shared>, host: Arc<Host>, io: S) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut writer, mut reader) = socket::split(shared, io).await;
+    let (mut writer, mut reader) = socket::split(shared, io, shared.config.limits.host_message_bytes_max).await;
     let heard = Heard::new();
     let end = tokio::select! {
         biased;

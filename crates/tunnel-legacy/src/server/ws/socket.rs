@@ -39,11 +39,14 @@ pub(super) type Reader<S> = SplitStream<WebSocketStream<S>>;
 pub(super) type Writer<S> = SplitSink<WebSocketStream<S>, Message>;
 
 /// The two halves of a WebSocket on which the handshake is done.
-pub(super) async fn split<S: AsyncRead + AsyncWrite + Unpin>(shared: &Shared, io: S) -> (Writer<S>, Reader<S>) {
+pub(super) async fn split<S>(shared: &Shared, io: S, message_bytes_max: usize) -> (Writer<S>, Reader<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let message_bytes_max = if shared.config.behaviour.has(Defect::MessagesLimitedTo64KiB) {
         PUBLISHED_MESSAGE_BYTES_MAX
     } else {
-        shared.config.limits.ws_message_bytes_max
+        message_bytes_max
     };
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)

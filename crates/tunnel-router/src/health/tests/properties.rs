@@ -154,7 +154,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_way_back_is_never_longer_than_a_minute(
@@ -176,7 +176,7 @@ proptest! {
 
 proptest! {
     // Each case is two hours.
-    #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_enemy_who_takes_it_down_whenever_it_is_used_gets_few_switches(

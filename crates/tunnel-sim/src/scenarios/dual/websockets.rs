@@ -22,7 +22,7 @@ pub(in crate::scenarios) async fn websockets(stage: Stage) {
         let fault = dies(&cast, async { cast.harm_p2p(&mut random).await }).await;
         cast.given_up().await;
         // Through the tunnel server, JSON.
-        must(&cast, Talk { ahead: random.usize(1..10), ..Talk::carried(random.u32(1..100)) }).await;
+        must(&cast, Talk { ahead: random.u32(1..10), ..Talk::carried(random.u32(1..100)) }).await;
         let start = Instant::now();
         if cast.client.talk(Talk::of(3)).await != Ending::Failed || start.elapsed() > Duration::from_secs(11) {
             stage.oracle.violate(format!("a WebSocket that nobody carries took {:?}", start.elapsed()));
