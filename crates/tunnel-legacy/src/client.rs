@@ -155,10 +155,15 @@ impl LegacyClient {
 #[async_trait]
 impl Transport for LegacyClient {
     async fn send(&self, request: Request) -> Result<Response, SendError> {
-        if let Err(failure) = self.rules.check(&request) {
-            return Err(SendError::undelivered(failure, request));
-        }
-        let request = self.collected(request).await?;
+        let request = if request.body.is_buffered() {
+            request
+        } else {
+            // What is refused in any case need not be collected.
+            match self.rules.check(&request) {
+                Ok(()) => self.collected(request).await?,
+                Err(failure) => return Err(SendError::undelivered(failure, request)),
+            }
+        };
         let Prepared { mut parts, body, signed } = match self.rules.prepare(&request) {
             Ok(prepared) => prepared,
             Err(failure) => return Err(SendError::undelivered(failure, request)),
