@@ -14,6 +14,7 @@ use tunnel_core::{
     Body, Failure, FailureKind, Handler, Request, RequestHead, Response, WsMessage, WsOpen, WsSession, WsUpgrade,
     convert::to_http,
 };
+use tunnel_http::query;
 
 use crate::request::parts;
 
@@ -101,12 +102,14 @@ impl Handler for Service {
     }
 }
 
-/// The request in the form of HTTP.
+/// The request in the form of HTTP, without what is for the tunnel server.
 fn as_http(request: Request) -> Result<Request, Failure> {
     match request.head {
         RequestHead::Http(_) => Ok(request),
         RequestHead::Tunnel(tunnel) => {
-            let (parts, body) = to_http(*tunnel)?;
+            let (mut parts, body) = to_http(*tunnel)?;
+            let bad = |_| Failure::new(FailureKind::BadRequest, "the target is not one");
+            parts.uri = query::without(&parts.uri, &["clientId", "signature"]).map_err(bad)?;
             Ok(Request::http(request.id, parts, body))
         }
     }

@@ -79,8 +79,15 @@ impl Socket {
         soon("sending", self.session.sink.send(message)).await.expect("the WebSocket is open");
     }
 
+    /// The next message that is not about the hops.
     async fn message(&mut self) -> WsMessage {
-        soon("a message", self.session.stream.next()).await.expect("the WebSocket goes on").expect("no failure")
+        loop {
+            let next = soon("a message", self.session.stream.next()).await;
+            match next.expect("the WebSocket goes on").expect("no failure") {
+                WsMessage::Ping(_) | WsMessage::Pong(_) => {}
+                message => return message,
+            }
+        }
     }
 
     async fn next(&mut self) -> Value {

@@ -72,7 +72,8 @@ fn service(piece_bytes: usize) -> (Service, Arc<AtomicU64>, tokio::sync::oneshot
 /// Read a little, wait, read a little: what was made and not read stays below the limit at every stop.
 async fn costs_little<W: World>(world: W, piece_bytes: usize, stops: u64, step: u64) {
     let (service, pulled, gone) = service(piece_bytes);
-    let pair = Pair::start(&LegacyBackend::new(world), service).await;
+    let backend = LegacyBackend::new(world);
+    let pair = Pair::start(&backend, service).await;
     let mut response = pair.answer(get("/")).await;
     let mut read = 0;
     for stop in 1..=stops {
@@ -112,7 +113,8 @@ pub async fn an_unread_response_delays_no_other<W: World>(world: W) {
             })
         }
     });
-    let pair = Pair::start(&LegacyBackend::new(world), service).await;
+    let backend = LegacyBackend::new(world);
+    let pair = Pair::start(&backend, service).await;
     let mut unread = pair.answer(get("/")).await;
     piece(&mut unread.body).await;
     sleep(A_WHILE).await;

@@ -124,7 +124,8 @@ pub async fn an_abort_reaches_the_handler_through_both<W: World>(world: W) {
             Ok(Response::new(StatusCode::OK, pieces(endless(10_000, Arc::default(), Some(guard)))))
         }
     });
-    let pair = Pair::start(&LegacyBackend::new(world), service).await;
+    let backend = LegacyBackend::new(world);
+    let pair = Pair::start(&backend, service).await;
     tokio::select! {
         biased;
         _ = pair.send(get("/head")) => panic!("no response is expected"),

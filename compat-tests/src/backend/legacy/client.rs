@@ -52,6 +52,9 @@ impl<W: World> LegacyRunningClient<W> {
         config.signature = Some(account.signature.clone());
         config.head_timeout = settings.head_timeout;
         config.body_idle_timeout = settings.body_idle_timeout;
+        config.max_requests = settings.max_requests as usize;
+        config.max_websockets = settings.max_websockets as usize;
+        config.queue_timeout = settings.queue_timeout;
         config.ws_message_bytes_max = settings.ws_message_bytes_max as usize;
         let connect = {
             let machine = machine.clone();
