@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use http::{HeaderMap, HeaderName, header};
 
 use super::Seen;
+use crate::failover::UNKNOWN_TYPE;
 
 /// Headers that differ by nature or belong to the hop: time, connection and length (the body is compared itself), what the
 /// hops add, cookies that are new each time, and CORS, which the tunnel server answers itself.
@@ -54,7 +55,7 @@ fn is_left_out(name: &str) -> bool {
 
 /// What a header means that is not there: tunnel servers write it out.
 fn default(name: &str) -> Option<&'static str> {
-    (name == header::CONTENT_TYPE.as_str()).then_some("application/octet-stream")
+    (name == header::CONTENT_TYPE.as_str()).then_some(UNKNOWN_TYPE)
 }
 
 /// Today's tunnel keeps one of repeated headers, and text only.
