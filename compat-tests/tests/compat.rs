@@ -132,5 +132,8 @@ fn every_difference_is_of_a_case_and_written_down() {
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/legacy-differences.md");
     let written = fs::read_to_string(file).expect("the document is there");
-    assert!(written == differences::document(), "spec/legacy-differences.md is out of date: its first lines say how to make it");
+    assert!(
+        written == differences::document(),
+        "spec/legacy-differences.md is out of date: its first lines say how to make it"
+    );
 }

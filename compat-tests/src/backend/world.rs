@@ -11,7 +11,7 @@ use tunnel_legacy::server::Listener;
 
 pub use self::{
     real::{Real, RealIo, RealMachine, RealPort},
-    simulated::{Simulated, SimMachine, SimPort},
+    simulated::{SimMachine, SimPort, Simulated},
 };
 use super::PeerBackend;
 

@@ -2,7 +2,10 @@
 
 use http::Method;
 use tokio::time::Instant;
-use tunnel_core::{Body, TransportKind::{Legacy, P2p}};
+use tunnel_core::{
+    Body,
+    TransportKind::{Legacy, P2p},
+};
 use tunnel_router::Reason;
 
 use super::stage::{self, Stage};

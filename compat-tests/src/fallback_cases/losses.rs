@@ -3,10 +3,7 @@
 use bytes::Bytes;
 use futures::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use tunnel_core::{
-    Body, FailureKind, Request, RequestHead,
-    TransportKind::Legacy,
-};
+use tunnel_core::{Body, FailureKind, Request, RequestHead, TransportKind::Legacy};
 use tunnel_router::Reason;
 
 use super::stage::Stage;

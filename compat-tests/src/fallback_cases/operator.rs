@@ -57,7 +57,8 @@ async fn while_one_is_under_way<W: World>(
 /// On and off.
 pub async fn the_kill_switch_holds_from_the_next_request_on<W: World>(world: W) {
     let stage =
-        while_one_is_under_way(world, |stage: &Stage<W>| stage.router.kill_switch(true), (Legacy, Reason::KillSwitch)).await;
+        while_one_is_under_way(world, |stage: &Stage<W>| stage.router.kill_switch(true), (Legacy, Reason::KillSwitch))
+            .await;
     assert!(stage.router.status().kill_switch);
     // It is stronger than anything else.
     stage.router.set_mode(Some(Mode::P2pOnly));

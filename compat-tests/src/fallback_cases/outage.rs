@@ -129,10 +129,7 @@ pub async fn a_get_whose_tunnel_server_dies_before_the_head_is_answered_over_p2p
     let stage = Stage::of_two(world, services, config).await;
     stage.lose_p2p().await;
     stage.host.heal_p2p().await;
-    until("p2p is connected", || {
-        stage.router.status().p2p.is_some_and(|p2p| p2p.transport.health == "healthy")
-    })
-    .await;
+    until("p2p is connected", || stage.router.status().p2p.is_some_and(|p2p| p2p.transport.health == "healthy")).await;
     assert_ne!(stage.p2p_state(), tunnel_router::State::Healthy);
     let response = send_and(&stage, get("/"), &asked, async || stage.backend.server().await.kill()).await.unwrap();
     assert_eq!(response.via.map(|via| (via.transport, via.reason)), Some((P2p, Some(Reason::LegacyFailed.name()))));
@@ -168,10 +165,10 @@ pub async fn with_both_down_a_request_fails_soon_and_says_why<W: World>(world: W
         assert!(error.into_request().is_some());
     }
     assert_eq!(stage.seen.all(), 0);
-    let failure = soon("an answer to the handshake", tunnel_core::Transport::open_ws(
-        &stage.router,
-        crate::pair::handshake("/ws"),
-    ))
+    let failure = soon(
+        "an answer to the handshake",
+        tunnel_core::Transport::open_ws(&stage.router, crate::pair::handshake("/ws")),
+    )
     .await
     .unwrap_err();
     assert!(failure.message().contains("p2p: ") && failure.message().contains("legacy: "), "{failure}");

@@ -165,10 +165,7 @@ impl<W: World> Stage<W> {
 }
 
 /// A host with two ways to it.
-async fn home<W: World>(
-    world: &W,
-    services: [Arc<dyn Handler>; 2],
-) -> (DualBackend<W>, DualHost<W>, Arc<Seen>) {
+async fn home<W: World>(world: &W, services: [Arc<dyn Handler>; 2]) -> (DualBackend<W>, DualHost<W>, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
     let [p2p, legacy] = services;
     let watched = |service, kind| -> Arc<dyn Handler> { Arc::new(Watched { service, seen: Arc::clone(&seen), kind }) };

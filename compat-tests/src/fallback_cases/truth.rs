@@ -39,7 +39,8 @@ pub async fn counters_and_via_agree_with_the_handler<W: World>(world: W) {
     assert_eq!(said, (20, 20));
     assert_eq!((stage.seen.by(P2p), stage.seen.by(Legacy)), said);
     let counts = stage.router.status().counts;
-    let answered = |transport| counts.answered.iter().filter(|line| line.transport == transport).map(|line| line.count).sum();
+    let answered =
+        |transport| counts.answered.iter().filter(|line| line.transport == transport).map(|line| line.count).sum();
     assert_eq!((answered("p2p"), answered("legacy")), (20_u64, 20_u64));
     assert_eq!((counts.attempts.p2p, counts.attempts.legacy), (20, 20));
     assert_eq!((counts.failed, counts.abandoned, counts.fallbacks), (0, 0, 0));
@@ -61,9 +62,12 @@ pub async fn decisions_say_what_happened<W: World>(world: W) {
         .map(|decision| (&*decision.method, &*decision.path, decision.transport, decision.reason, decision.outcome))
         .collect();
     let kind = error.failure().kind();
-    assert_eq!(seen, [
-        ("TRACE", "/c", None, None, Outcome::NotDelivered(kind)),
-        ("POST", "/b", Some("legacy"), Some(Reason::P2pDown), Outcome::Complete),
-        ("GET", "/a", Some("p2p"), Some(Reason::P2pHealthy), Outcome::Complete),
-    ]);
+    assert_eq!(
+        seen,
+        [
+            ("TRACE", "/c", None, None, Outcome::NotDelivered(kind)),
+            ("POST", "/b", Some("legacy"), Some(Reason::P2pDown), Outcome::Complete),
+            ("GET", "/a", Some("p2p"), Some(Reason::P2pHealthy), Outcome::Complete),
+        ]
+    );
 }

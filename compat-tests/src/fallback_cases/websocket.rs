@@ -87,9 +87,8 @@ pub async fn one_that_legacy_cannot_carry_fails_clearly<W: World>(world: W) {
 
 /// A service that says no is asked once.
 pub async fn a_rejection_is_an_answer<W: World>(world: W) {
-    let service = Service::ws(|_| async {
-        Ok(WsUpgrade::Rejected(Response { status: StatusCode::FORBIDDEN, ..ok("no") }))
-    });
+    let service =
+        Service::ws(|_| async { Ok(WsUpgrade::Rejected(Response { status: StatusCode::FORBIDDEN, ..ok("no") })) });
     let stage = Stage::start(world, service).await;
     let upgrade = soon("an answer to the handshake", stage.router.open_ws(handshake("/ws"))).await.unwrap();
     let WsUpgrade::Rejected(response) = upgrade else { panic!("accepted") };

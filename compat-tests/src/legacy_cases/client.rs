@@ -89,7 +89,9 @@ pub async fn a_server_that_hangs_in_the_middle_of_a_body_is_a_timeout<W: World>(
 
 /// A web server of somebody else, or no web server at all.
 pub async fn garbage_is_no_answer<W: World>(world: W) {
-    for garbage in ["SSH-2.0-OpenSSH_9.2\r\n", "\u{0}\u{1}\u{2}\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", "HTTP/1.1 200 OK\r\n: x\r\n\r\n"] {
+    for garbage in
+        ["SSH-2.0-OpenSSH_9.2\r\n", "\u{0}\u{1}\u{2}\r\n\r\n", "HTTP/1.1 abc\r\n\r\n", "HTTP/1.1 200 OK\r\n: x\r\n\r\n"]
+    {
         let error = error(&world, move || Answer::close(garbage)).await;
         assert!(error.failure().kind().status().is_server_error(), "{garbage:?}: {error}");
         assert!(error.may_have_been_delivered());
@@ -127,7 +129,8 @@ pub async fn a_body_that_breaks_off_is_an_error<W: World>(world: W) {
 async fn refusal<W: World>(world: &W, status: u16, words: &'static str, kind: FailureKind) {
     let answer = move || {
         let length = words.len();
-        let head = format!("HTTP/1.1 {status} X\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\r\n{words}");
+        let head =
+            format!("HTTP/1.1 {status} X\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\r\n{words}");
         Answer::close(head)
     };
     let server = server(world, answer).await;
@@ -164,7 +167,8 @@ pub async fn the_services_own_words_are_an_answer<W: World>(world: W) {
     ] {
         let answer = move || {
             let length = words.len();
-            let head = format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{words}");
+            let head =
+                format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{words}");
             Answer::close(head)
         };
         let server = server(&world, answer).await;
@@ -183,7 +187,8 @@ pub async fn a_websocket_that_is_not_answered_is_an_error<W: World>(world: W) {
         || Answer::close("garbage\r\n\r\n"),
         || Answer::close("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"),
         || {
-            let wrong = "HTTP/1.1 101 X\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: wrong\r\n\r\n";
+            let wrong =
+                "HTTP/1.1 101 X\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: wrong\r\n\r\n";
             Answer::close(wrong)
         },
     ];

@@ -13,7 +13,11 @@ use tokio::time::{Instant, sleep};
 use tunnel_core::{Failure, Response};
 
 use crate::{
-    backend::{ClientSettings, RunningClient, legacy::{LegacyBackend, LegacyRunningClient}, world::World},
+    backend::{
+        ClientSettings, RunningClient,
+        legacy::{LegacyBackend, LegacyRunningClient},
+        world::World,
+    },
     body::{body_error, bytes, declared, piece, pieces, text},
     pair::Pair,
     patience::{A_WHILE, soon},

@@ -168,9 +168,7 @@ pub async fn an_abort_in_mid_body_reaches_the_handler<W: World>(world: W) {
             let endless = crate::request::path(&request)
                 .is_empty()
                 .then(|| pieces(endless(10_000, Arc::default(), Some(guard.take()))));
-            async move {
-                Ok(endless.map_or_else(|| crate::service::ok("ok"), |body| Response::new(StatusCode::OK, body)))
-            }
+            async move { Ok(endless.map_or_else(|| crate::service::ok("ok"), |body| Response::new(StatusCode::OK, body))) }
         });
         let (_server, _host, mut wire) = connected(&world, flow, service, HostSettings::default()).await;
         wire.ask(1, "").await;

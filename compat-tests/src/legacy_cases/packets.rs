@@ -220,7 +220,17 @@ pub async fn a_reset_is_the_status_of_its_kind_or_cuts_the_body<W: World>(world:
 pub async fn texts_and_bytes_that_mean_nothing_harm_nobody<W: World>(world: W) {
     for flow in [false, true] {
         let mut stage = Stage::start(world.clone(), flow).await;
-        for text in ["", "{", "null", "[]", "{}", r#"{"type":"WINDOW"}"#, r#"{"type":"RESET"}"#, r#"{"request_id":-1}"#, "TUNNEL_RESPONSE:x"] {
+        for text in [
+            "",
+            "{",
+            "null",
+            "[]",
+            "{}",
+            r#"{"type":"WINDOW"}"#,
+            r#"{"type":"RESET"}"#,
+            r#"{"request_id":-1}"#,
+            "TUNNEL_RESPONSE:x",
+        ] {
             stage.host.write_text(text).await;
         }
         let whole = packet::encode(&packet(7, 1, true, "whole")).unwrap();

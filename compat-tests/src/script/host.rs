@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::{Message, client::IntoClientRequest}};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
 use tunnel_core::{
     moosicbox_tunnel::{TunnelHttpRequest, TunnelRequest, TunnelResponse},
     packet,

@@ -34,8 +34,7 @@ impl<W: World> DualClient<W> {
         credentials: [Credential; 2],
         (config, up): (RouterConfig, bool),
     ) -> Self {
-        let [p2p, through_server] =
-            credentials.map(|credential| ClientSettings { credential, ..settings.clone() });
+        let [p2p, through_server] = credentials.map(|credential| ClientSettings { credential, ..settings.clone() });
         let p2p = P2pClient::of(peers, host.ticket(), p2p).await;
         let server = legacy.server().await.address();
         let legacy = legacy.client_at(server, host.account(), through_server);

@@ -60,8 +60,11 @@ impl<W: World> DualHost<W> {
         p2p_too: bool,
     ) -> Self {
         let legacy = legacy.revive(dead.legacy, Arc::clone(&handler)).await;
-        let p2p =
-            if p2p_too { P2p::Up(P2pHost::revive(peers, dead.p2p, Arc::clone(&handler)).await) } else { P2p::Down(dead.p2p) };
+        let p2p = if p2p_too {
+            P2p::Up(P2pHost::revive(peers, dead.p2p, Arc::clone(&handler)).await)
+        } else {
+            P2p::Down(dead.p2p)
+        };
         Self { peers: peers.clone(), legacy, p2p: Mutex::new(p2p), handler, ticket: dead.ticket }
     }
 

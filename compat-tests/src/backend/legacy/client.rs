@@ -31,12 +31,7 @@ struct Open {
 
 impl<W: World> LegacyRunningClient<W> {
     /// Starts it; it connects when somebody asks.
-    pub fn start(
-        world: &W,
-        server: std::net::SocketAddr,
-        account: &Account,
-        settings: ClientSettings,
-    ) -> Self {
+    pub fn start(world: &W, server: std::net::SocketAddr, account: &Account, settings: ClientSettings) -> Self {
         let machine = world.machine("client");
         let mut account = account.clone();
         if let Some(client_id) = settings.client_id {

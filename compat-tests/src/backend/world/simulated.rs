@@ -4,7 +4,10 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
-    sync::{Arc, atomic::{AtomicUsize, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use futures::future::BoxFuture;

@@ -52,7 +52,10 @@ impl Places {
             // Nobody closes the semaphore.
             Ok(Err(_)) | Err(_) => Err(Failure::new(
                 FailureKind::Overloaded,
-                format!("too many {what} to the tunnel server are in flight; none ended within {:?}", self.queue_timeout),
+                format!(
+                    "too many {what} to the tunnel server are in flight; none ended within {:?}",
+                    self.queue_timeout
+                ),
             )),
         }
     }
