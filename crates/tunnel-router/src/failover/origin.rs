@@ -160,7 +160,7 @@ impl Origin {
         let (type_now, type_then) = (headers.get(CONTENT_TYPE), self.content_type.as_ref());
         let may_lack_type = status == StatusCode::PARTIAL_CONTENT && matches!(self.identity, Identity::Strong(_));
         let is_same_type = type_now.unwrap_or(&unknown) == type_then.unwrap_or(&unknown);
-        if !is_same_type && !(type_now.is_none() && may_lack_type) {
+        if !(is_same_type || type_now.is_none() && may_lack_type) {
             return Err("it has another content-type");
         }
         let is_same = match &self.identity {
