@@ -1,30 +1,34 @@
 //! What a backend is.
 
+mod any;
+pub mod dual;
 pub mod iroh;
+pub mod legacy;
 pub mod p2p;
 pub mod simulator;
+pub mod world;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use p2p_provider::{P2PProvider, PeerAddr, PeerId};
+use tokio_util::task::AbortOnDropHandle;
 use tunnel_core::{Failure, Handler, Transport, Via};
+
+pub use self::any::AnyBackend;
 
 /// A way to carry requests from clients to hosts. The value is one run of one case; it owns whatever the case starts.
 pub trait Backend: Clone + Send + Sync + 'static {
-    /// Its name in the names of tests.
-    const NAME: &'static str;
-    /// How responses say that they travelled.
-    const VIA: Via;
     /// A host that runs.
     type Host: RunningHost;
     /// A client of one host.
     type Client: RunningClient;
 
-    /// Runs a case to its end, on a runtime of the backend's choice, and panics if the case does.
-    fn run<F, Fut>(name: &str, case: F)
-    where
-        F: Fn(Self) -> Fut,
-        Fut: Future<Output = ()>;
+    /// How responses say that they travelled.
+    fn via(&self) -> Via;
 
     /// Starts a host, as a process of its own, in front of `handler`.
     fn host(&self, handler: Arc<dyn Handler>, settings: HostSettings) -> impl Future<Output = Self::Host> + Send;
@@ -40,10 +44,19 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn client(&self, host: &Self::Host, settings: ClientSettings) -> impl Future<Output = Self::Client> + Send;
 }
 
+/// A backend that can be had from nothing.
+pub trait Run: Backend {
+    /// Runs a case to its end, on a runtime of the backend's choice, and panics if the case does.
+    fn run<F, Fut>(name: &str, case: F)
+    where
+        F: Fn(Self) -> Fut,
+        Fut: Future<Output = ()>;
+}
+
 /// A host, as seen from outside of its process. Cases end it by a method; what dropping it does is not specified.
 pub trait RunningHost: Send + Sync + 'static {
     /// What is left of a host whose process has ended: its identity, its address and its settings.
-    type Dead: Send;
+    type Dead: Send + 'static;
 
     /// Takes no new requests, lets those in flight end within `grace`, then stops. Whether all of them ended.
     fn drain(self, grace: Duration) -> impl Future<Output = (bool, Self::Dead)> + Send;
@@ -159,6 +172,18 @@ pub trait PeerBackend: Backend {
     /// Makes the process of a peer stand still, as SIGSTOP does: its address stays taken, and nobody answers there.
     fn freeze_peer(&self, peer: &Self::Provider) -> impl Future<Output = ()> + Send;
 
+    /// Lets the process of a peer go on that was [frozen](Self::freeze_peer).
+    fn thaw_peer(&self, peer: &Self::Provider) -> impl Future<Output = ()> + Send;
+
     /// Starts a peer again that was [killed](Self::kill_peer): same key, same address.
     fn revive_peer(&self, peer: PeerId) -> impl Future<Output = Self::Provider> + Send;
+}
+
+/// Spawns a task that ends with its handle.
+pub(crate) fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> AbortOnDropHandle<T> {
+    AbortOnDropHandle::new(tokio::runtime::Handle::current().spawn(future))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! How long cases wait.
 
-use std::{future::Future, time::Duration};
+use std::{cell::Cell, future::Future, time::Duration};
 
 use tokio::time::{sleep, timeout};
 
@@ -11,11 +11,36 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 /// Long enough for something to happen that must not happen.
 pub const A_WHILE: Duration = Duration::from_millis(200);
 
+thread_local! {
+    /// How long [`soon`] waits on this thread, which runs one case.
+    static LIMIT: Cell<Duration> = const { Cell::new(PATIENCE) };
+}
+
+/// Shortens the waits of a case of which it is known that it waits in vain, until it is dropped.
+pub struct Impatience(());
+
+impl Impatience {
+    /// From now on, on this thread.
+    pub fn begin(limit: Duration) -> Self {
+        LIMIT.set(limit);
+        Self(())
+    }
+}
+
+impl Drop for Impatience {
+    fn drop(&mut self) {
+        LIMIT.set(PATIENCE);
+    }
+}
+
 /// Fails the case when the future does not end.
 pub fn soon<T>(what: &str, future: impl Future<Output = T>) -> impl Future<Output = T> {
     // At once, because some futures of a backend take over 20 KiB.
     let future = Box::pin(future);
-    async move { timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what}: nothing happened within {PATIENCE:?}")) }
+    async move {
+        let limit = LIMIT.get();
+        timeout(limit, future).await.unwrap_or_else(|_| panic!("{what}: nothing happened within {limit:?}"))
+    }
 }
 
 /// Waits until the condition holds.

@@ -10,7 +10,11 @@ use bytes::Bytes;
 use futures::{SinkExt, StreamExt, channel::mpsc, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::oneshot;
-use tunnel_core::{Body, Failure, FailureKind, Handler, Request, Response, WsMessage, WsOpen, WsSession, WsUpgrade};
+use tunnel_core::{
+    Body, Failure, FailureKind, Handler, Request, RequestHead, Response, WsMessage, WsOpen, WsSession, WsUpgrade,
+    convert::to_http,
+};
+use tunnel_http::query;
 
 use crate::request::parts;
 
@@ -24,8 +28,20 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service that has no WebSockets.
+    /// A service that has no WebSockets, and speaks HTTP: what arrives in the tunnel's own form is turned into it before,
+    /// as the far edge does.
     pub fn http<F>(http: impl Fn(Request) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Response, Failure>> + Send + 'static,
+    {
+        Self::any_form(move |request| {
+            let answering = as_http(request).map(&http);
+            async move { answering?.await }
+        })
+    }
+
+    /// A service that has no WebSockets and takes requests in the form in which they arrive.
+    pub fn any_form<F>(http: impl Fn(Request) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Response, Failure>> + Send + 'static,
     {
@@ -83,6 +99,19 @@ impl Handler for Service {
 
     async fn ws(&self, open: WsOpen) -> Result<WsUpgrade, Failure> {
         (self.ws)(open).await
+    }
+}
+
+/// The request in the form of HTTP, without what is for the tunnel server.
+fn as_http(request: Request) -> Result<Request, Failure> {
+    match request.head {
+        RequestHead::Http(_) => Ok(request),
+        RequestHead::Tunnel(tunnel) => {
+            let (mut parts, body) = to_http(*tunnel)?;
+            let bad = |_| Failure::new(FailureKind::BadRequest, "the target is not one");
+            parts.uri = query::without(&parts.uri, &["clientId", "signature"]).map_err(bad)?;
+            Ok(Request::http(request.id, parts, body))
+        }
     }
 }
 

@@ -2,30 +2,86 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// Makes tests of a list of cases, for one backend. The names are `backend::module::case`.
+use compat_tests::backend::{
+    AnyBackend, Run,
+    dual::DualBackend,
+    iroh::IrohBackend,
+    legacy::{LegacyBackend, differences},
+    simulator::SimBackend,
+    world::{Real, Simulated, World},
+};
+use futures::future::LocalBoxFuture;
+
+/// Makes tests of a list of cases, which `$run` runs. The names are `backend::module::case`.
 macro_rules! tests {
-    ($backend:ty, $cases:path; $($module:ident { $($case:ident)* })*) => {
+    ($run:expr, $cases:path; $($module:ident { $($case:ident)* })*) => {
         $(mod $module {
-            use compat_tests::backend::Backend;
             use $cases as cases;
 
             $(#[test]
             fn $case() {
                 let name = concat!(stringify!($module), "::", stringify!($case));
-                <$backend as Backend>::run(name, cases::$module::$case);
+                $run(name, |backend| Box::pin(cases::$module::$case(backend)));
             })*
         })*
     };
 }
 
+/// Runs a case of tunnels. It is compiled once for all backends.
+fn run<B: Run>(name: &str, case: fn(AnyBackend) -> LocalBoxFuture<'static, ()>) {
+    B::run(name, |backend| case(AnyBackend::new(backend)));
+}
+
+/// Runs a case of peers.
+fn run_peers<B: Run>(name: &str, case: fn(B) -> LocalBoxFuture<'static, ()>) {
+    B::run(name, case);
+}
+
+/// Runs a case of a tunnel server, or of two transports.
+fn run_world<W: World>(name: &str, case: fn(W) -> LocalBoxFuture<'static, ()>) {
+    W::run(name, case);
+}
+
 mod iroh {
-    compat_tests::for_each_case! { tests! { compat_tests::backend::iroh::IrohBackend, compat_tests::cases; } }
-    compat_tests::for_each_peer_case! { tests! { compat_tests::backend::iroh::IrohBackend, compat_tests::peer_cases; } }
+    compat_tests::for_each_case! { tests! { crate::run::<crate::IrohBackend>, compat_tests::cases; } }
+    compat_tests::for_each_peer_case! { tests! { crate::run_peers::<crate::IrohBackend>, compat_tests::peer_cases; } }
 }
 
 mod simulator {
-    compat_tests::for_each_case! { tests! { compat_tests::backend::simulator::SimBackend, compat_tests::cases; } }
-    compat_tests::for_each_peer_case! { tests! { compat_tests::backend::simulator::SimBackend, compat_tests::peer_cases; } }
+    compat_tests::for_each_case! { tests! { crate::run::<crate::SimBackend>, compat_tests::cases; } }
+    compat_tests::for_each_peer_case! { tests! { crate::run_peers::<crate::SimBackend>, compat_tests::peer_cases; } }
+}
+
+mod legacy {
+    compat_tests::for_each_case! { tests! { crate::run::<crate::LegacyBackend<crate::Real>>, compat_tests::cases; } }
+    mod protocol {
+        compat_tests::for_each_legacy_case! { tests! { crate::run_world::<crate::Real>, compat_tests::legacy_cases; } }
+    }
+}
+
+mod simulated_legacy {
+    compat_tests::for_each_case! { tests! { crate::run::<crate::LegacyBackend<crate::Simulated>>, compat_tests::cases; } }
+    mod protocol {
+        compat_tests::for_each_legacy_case! { tests! { crate::run_world::<crate::Simulated>, compat_tests::legacy_cases; } }
+    }
+}
+
+mod dual {
+    compat_tests::for_each_case! { tests! { crate::run::<crate::DualBackend<crate::Real>>, compat_tests::cases; } }
+    mod fallback {
+        compat_tests::for_each_fallback_case! { tests! { crate::run_world::<crate::Real>, compat_tests::fallback_cases; } }
+    }
+}
+
+mod simulated_dual {
+    compat_tests::for_each_case! { tests! { crate::run::<crate::DualBackend<crate::Simulated>>, compat_tests::cases; } }
+    mod fallback {
+        compat_tests::for_each_fallback_case! { tests! { crate::run_world::<crate::Simulated>, compat_tests::fallback_cases; } }
+    }
+}
+
+mod simulated_dual_fallen {
+    compat_tests::for_each_case! { tests! { crate::run::<crate::DualBackend<crate::Simulated, false>>, compat_tests::cases; } }
 }
 
 /// The cases by module.
@@ -61,4 +117,23 @@ fn written(folder: &str) -> Cases {
 fn every_case_that_is_written_is_listed() {
     assert_eq!(cases(compat_tests::for_each_case! { listed! {} }), written("cases"));
     assert_eq!(cases(compat_tests::for_each_peer_case! { listed! {} }), written("peer_cases"));
+    assert_eq!(cases(compat_tests::for_each_legacy_case! { listed! {} }), written("legacy_cases"));
+    assert_eq!(cases(compat_tests::for_each_fallback_case! { listed! {} }), written("fallback_cases"));
+}
+
+#[test]
+fn every_difference_is_of_a_case_and_written_down() {
+    let listed = cases(compat_tests::for_each_case! { listed! {} });
+    let mut seen = std::collections::BTreeSet::new();
+    for (case, _) in differences::LIMITS.iter().flat_map(|limit| limit.cases) {
+        let (module, name) = case.split_once("::").expect("module::case");
+        assert!(listed.get(module).is_some_and(|cases| cases.iter().any(|listed| listed == name)), "no case is {case}");
+        assert!(seen.insert(case), "{case} is there twice");
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spec/legacy-differences.md");
+    let written = fs::read_to_string(file).expect("the document is there");
+    assert!(
+        written == differences::document(),
+        "spec/legacy-differences.md is out of date: its first lines say how to make it"
+    );
 }

@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     net::{SocketAddr, UdpSocket},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -24,7 +24,7 @@ use tunnel_core::{Handler, PathKind, TransportKind, Via};
 pub use self::peer::{IrohPeer, IrohPeerListener};
 use self::process::Process;
 use super::{
-    Backend, ClientSettings, HostSettings, PeerBackend,
+    Backend, ClientSettings, HostSettings, PeerBackend, Run, lock,
     p2p::{DeadHost, P2pClient, P2pHost},
 };
 
@@ -59,22 +59,19 @@ struct Peer {
     process: Option<Arc<Process>>,
 }
 
-impl Backend for IrohBackend {
-    const NAME: &'static str = "iroh";
-    const VIA: Via = Via { transport: TransportKind::P2p, path: PathKind::Direct, reason: None };
+/// Runs a case on one thread.
+pub(super) fn run_in_real_time(name: &str, case: impl Future<Output = ()>) {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let done = runtime.block_on(async { timeout(CASE_TIMEOUT, Box::pin(case)).await });
+    assert!(done.is_ok(), "{name} did not end within {CASE_TIMEOUT:?}");
+}
 
+impl Backend for IrohBackend {
     type Host = P2pHost<Self>;
     type Client = P2pClient<Self>;
 
-    fn run<F, Fut>(name: &str, case: F)
-    where
-        F: Fn(Self) -> Fut,
-        Fut: Future<Output = ()>,
-    {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let backend = Self::default();
-        let done = runtime.block_on(async { timeout(CASE_TIMEOUT, Box::pin(case(backend.clone()))).await });
-        assert!(done.is_ok(), "{name} did not end within {CASE_TIMEOUT:?}");
+    fn via(&self) -> Via {
+        Via { transport: TransportKind::P2p, path: PathKind::Direct, reason: None }
     }
 
     async fn host(&self, handler: Arc<dyn Handler>, settings: HostSettings) -> P2pHost<Self> {
@@ -87,6 +84,16 @@ impl Backend for IrohBackend {
 
     async fn client(&self, host: &P2pHost<Self>, settings: ClientSettings) -> P2pClient<Self> {
         P2pClient::start(self, host, settings).await
+    }
+}
+
+impl Run for IrohBackend {
+    fn run<F, Fut>(name: &str, case: F)
+    where
+        F: Fn(Self) -> Fut,
+        Fut: Future<Output = ()>,
+    {
+        run_in_real_time(name, case(Self::default()));
     }
 }
 
@@ -119,6 +126,11 @@ impl PeerBackend for IrohBackend {
     async fn freeze_peer(&self, peer: &IrohPeer) {
         let process = self.lock().by_id[&peer.local_peer_id()].process.clone();
         process.expect("it lives").freeze().await;
+    }
+
+    async fn thaw_peer(&self, peer: &IrohPeer) {
+        let process = self.lock().by_id[&peer.local_peer_id()].process.clone();
+        process.expect("it lives").thaw();
     }
 
     async fn revive_peer(&self, peer: PeerId) -> IrohPeer {
@@ -164,6 +176,6 @@ impl IrohBackend {
     }
 
     fn lock(&self) -> MutexGuard<'_, Peers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use p2p_provider::{ConnectionState, P2PProvider, PeerId, SecretKey};
 use tokio::time::{sleep, timeout};
 use tunnel_core::{Failure, Handler, Transport};
-use tunnel_p2p::{Client, ClientConfig, Host, HostConfig, TicketSecret};
+use tunnel_p2p::{Client, ClientConfig, Host, HostConfig, Ticket, TicketSecret};
 
 use super::{ClientSettings, Credential, HostSettings, PeerBackend, RunningClient, RunningHost};
 
@@ -53,6 +53,21 @@ impl<B: PeerBackend> P2pHost<B> {
         Self::on(backend, peer, handler, dead.config).await
     }
 
+    /// What clients need.
+    pub(super) fn ticket(&self) -> Ticket {
+        self.host.ticket()
+    }
+
+    /// Makes its process stand still.
+    pub(super) async fn freeze(&self) {
+        self.backend.freeze_peer(&self.peer).await;
+    }
+
+    /// Lets its process go on.
+    pub(super) async fn thaw(&self) {
+        self.backend.thaw_peer(&self.peer).await;
+    }
+
     async fn on(backend: &B, peer: B::Provider, handler: Arc<dyn Handler>, config: HostConfig) -> Self {
         let host = Host::start(peer.clone(), handler, config.clone()).await.expect("a new peer does not listen yet");
         Self { backend: backend.clone(), peer, host, config }
@@ -90,9 +105,13 @@ impl<B: PeerBackend> RunningHost for P2pHost<B> {
 impl<B: PeerBackend> P2pClient<B> {
     /// [`Backend::client`](super::Backend::client).
     pub async fn start(backend: &B, host: &P2pHost<B>, settings: ClientSettings) -> Self {
+        Self::of(backend, host.ticket(), settings).await
+    }
+
+    /// A client of the host whose ticket this is.
+    pub(super) async fn of(backend: &B, mut ticket: Ticket, settings: ClientSettings) -> Self {
         let peer = backend.peer().await;
         let id = peer.local_peer_id().0;
-        let mut ticket = host.host.ticket();
         if settings.credential == Credential::Wrong {
             ticket.secret = TicketSecret::from(SecretKey::from_bytes(ticket.secret.to_bytes().map(|byte| !byte)));
         }

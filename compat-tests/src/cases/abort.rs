@@ -72,7 +72,7 @@ pub async fn dropping_the_request_in_its_upload_reaches_both_ends<B: Backend>(ba
     let upload = pieces(endless(30_000, Arc::default(), Some(source)));
     tokio::select! {
         biased;
-        _ = pair.send(post("/", upload)) => panic!("no response is expected"),
+        result = pair.send(post("/", upload)) => panic!("no response is expected: {result:?}"),
         begun = soon("the handler", begun) => begun.unwrap(),
     }
     dropped(gone).await;
@@ -250,7 +250,7 @@ pub async fn nothing_is_delivered_after_an_abort<B: Backend>(backend: B) {
     sender.send(Ok(Bytes::from_static(b"first"))).await.unwrap();
     tokio::select! {
         biased;
-        _ = pair.send(post("/", upload)) => panic!("no response is expected"),
+        result = pair.send(post("/", upload)) => panic!("no response is expected: {result:?}"),
         begun = soon("the handler", begun) => begun.unwrap(),
     }
     sender.send(Ok(Bytes::from_static(b"second"))).await.ok();

@@ -94,15 +94,16 @@ pub async fn only_what_was_not_executed_comes_back<B: Backend>(backend: B) {
     let pair = Pair::start(&backend, fails()).await;
     for kind in FailureKind::ALL {
         let not_executed = is_not_executed(kind);
-        for size in [0, 1000, 300_000] {
-            let error =
-                pair.send(post(&format!("/{}", kind.code()), Body::full(pattern_piece(0, size)))).await.unwrap_err();
+        // On both sides of what goes along with a head.
+        for size in [0, 1000, 250_000] {
+            let body = if size == 0 { Bytes::new() } else { Bytes::from(format!("\"{}\"", "x".repeat(size))) };
+            let error = pair.send(post(&format!("/{}", kind.code()), Body::full(body.clone()))).await.unwrap_err();
             assert_eq!(error.may_have_been_delivered(), !not_executed, "{kind:?}");
             let request = error.into_request();
             assert_eq!(request.is_some(), not_executed, "{kind:?} with {size} bytes");
             if let Some(request) = request {
                 assert_eq!(number(&request), usize::from(kind.code()));
-                assert!(request.body.as_bytes().is_some_and(|body| *body == pattern_piece(0, size)));
+                assert_eq!(request.body.as_bytes(), Some(&body));
             }
         }
     }
@@ -115,7 +116,7 @@ pub async fn what_was_answered_does_not_come_back<B: Backend>(backend: B) {
     });
     let pair = Pair::start(&backend, service).await;
     for kind in FailureKind::ALL {
-        match pair.send(post(&format!("/{}", kind.code()), Body::full("once"))).await {
+        match pair.send(post(&format!("/{}", kind.code()), Body::full("\"once\""))).await {
             Ok(response) => drop(body_error(response.body).await),
             Err(error) => {
                 assert!(error.may_have_been_delivered(), "{kind:?}");
@@ -149,10 +150,10 @@ pub async fn what_comes_back_can_be_sent_again<B: Backend>(backend: B) {
         }
     });
     let pair = Pair::start(&backend, service).await;
-    let error = pair.send(post("/", Body::full("payload"))).await.unwrap_err();
+    let error = pair.send(post("/", Body::full("\"payload\""))).await.unwrap_err();
     up.store(true, Relaxed);
     let response = pair.answer(error.into_request().expect("it comes back")).await;
-    assert_eq!(text(response.body).await.unwrap(), "payload");
+    assert_eq!(text(response.body).await.unwrap(), "\"payload\"");
 }
 
 /// It must not wait until the upload is through, which may be never.

@@ -48,8 +48,7 @@ impl<B: Backend> Room<B> {
 
     /// What the hub is told by a socket, by index.
     async fn tell(&mut self, index: usize, command: Value) {
-        let message = WsMessage::Text(Bytes::from(command.to_string()));
-        soon("sending", self.sockets[index].session.sink.send(message)).await.expect("the WebSocket is open");
+        self.sockets[index].tell(&command).await;
     }
 
     /// Everyone gets exactly these messages, by index, and then the last one, which the first socket sends to all.
@@ -67,13 +66,28 @@ impl<B: Backend> Room<B> {
 impl Socket {
     async fn open(transport: Arc<dyn Transport>) -> Self {
         let (_, session) = accepted(soon("the upgrade", transport.open_ws(handshake("/ws"))).await);
+        // The tunnel server tells its host of a WebSocket by the first message.
+        let hello = json!({"request_id": 0, "body": null, "to_connection_ids": []});
         let mut socket = Self { number: 0, session };
+        socket.tell(&hello).await;
         socket.number = socket.next().await.as_u64().expect("the hub greets with a number");
         socket
     }
 
+    async fn tell(&mut self, command: &Value) {
+        let message = WsMessage::Text(Bytes::from(command.to_string()));
+        soon("sending", self.session.sink.send(message)).await.expect("the WebSocket is open");
+    }
+
+    /// The next message that is not about the hops.
     async fn message(&mut self) -> WsMessage {
-        soon("a message", self.session.stream.next()).await.expect("the WebSocket goes on").expect("no failure")
+        loop {
+            let next = soon("a message", self.session.stream.next()).await;
+            match next.expect("the WebSocket goes on").expect("no failure") {
+                WsMessage::Ping(_) | WsMessage::Pong(_) => {}
+                message => return message,
+            }
+        }
     }
 
     async fn next(&mut self) -> Value {

@@ -63,7 +63,7 @@ pub async fn the_client_id_of_the_host_is_announced<B: Backend>(backend: B) {
     let host = backend.host(Arc::new(Service::hello()), host).await;
     for asked in [None, Some("mine".to_owned())] {
         let client = connected(&backend, &host, ClientSettings { client_id: asked, ..ClientSettings::default() }).await;
-        let healthy = Health::Healthy { path: B::VIA.path, client_id: Some("mine".to_owned()) };
+        let healthy = Health::Healthy { path: backend.via().path, client_id: Some("mine".to_owned()) };
         assert_eq!(client.transport().health(), healthy);
         let response = soon("a response", client.transport().send(get("/"))).await.unwrap();
         assert_eq!(text(response.body).await.unwrap(), "ok");

@@ -265,7 +265,7 @@ pub async fn health_follows_the_host<B: Backend>(backend: B) {
     let settings = HostSettings { client_id: Some("home".to_owned()), ..HostSettings::default() };
     let Pair { host, client, transport } =
         Pair::with(&backend, Service::hello(), settings, ClientSettings::default()).await;
-    let healthy = Health::Healthy { path: B::VIA.path, client_id: Some("home".to_owned()) };
+    let healthy = Health::Healthy { path: backend.via().path, client_id: Some("home".to_owned()) };
     assert_eq!(transport.health(), healthy);
     let dead = host.stop().await;
     until("the host is gone", || transport.health() != healthy).await;

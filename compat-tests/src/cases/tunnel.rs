@@ -24,7 +24,7 @@ const RESPONSES: &str = include_str!("../../../spec/vectors/tunnel_response_bina
 
 /// Answers with the request as JSON.
 fn mirror() -> Service {
-    Service::http(|request| async move {
+    Service::any_form(|request| async move {
         assert!(request.body.is_end_stream(), "the payload is in the head");
         let RequestHead::Tunnel(tunnel) = request.head else { panic!("born in the tunnel") };
         Ok(ok(serde_json::to_vec(&*tunnel).unwrap()))
@@ -224,7 +224,7 @@ pub async fn payloads_arrive_up_to_the_limit<B: Backend>(backend: B) {
 
 /// Both forms share the way without touching each other.
 pub async fn both_forms_may_be_mixed<B: Backend>(backend: B) {
-    let service = Service::http(|request| async move {
+    let service = Service::any_form(|request| async move {
         Ok(match request.head {
             RequestHead::Http(parts) => ok(format!("http {}", parts.uri)),
             RequestHead::Tunnel(tunnel) => ok(format!("tunnel {}", tunnel.request_id)),

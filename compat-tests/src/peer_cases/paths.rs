@@ -13,7 +13,7 @@ use crate::backend::PeerBackend;
 
 pub async fn the_path_is_the_one_that_the_backend_promises<B: PeerBackend>(backend: B) {
     let pair = Pair::new(&backend).await;
-    let promised = match B::VIA.path {
+    let promised = match backend.via().path {
         tunnel_core::PathKind::Direct => PathKind::Direct,
         tunnel_core::PathKind::Relayed => PathKind::Relayed,
         tunnel_core::PathKind::Unknown => PathKind::Unknown,

@@ -5,6 +5,7 @@ mod config;
 mod head;
 mod health;
 mod if_range;
+mod places;
 mod verdict;
 mod websocket;
 
@@ -26,6 +27,7 @@ use self::{
     collect::NotCollected,
     head::{Prepared, Rules},
     health::Standing,
+    places::Places,
     verdict::{Credential, Verdict},
 };
 use crate::{LegacyError, connect};
@@ -49,6 +51,7 @@ pub struct LegacyClient {
     rules: Rules,
     http: HttpClient,
     standing: Standing,
+    places: Places,
 }
 
 impl LegacyClient {
@@ -77,7 +80,7 @@ impl LegacyClient {
 
     fn with_client(config: LegacyConfig, http: HttpClient) -> Self {
         let standing = Standing::new(config.client_id.clone());
-        Self { rules: Rules::new(&config), http, standing, config }
+        Self { rules: Rules::new(&config), http, standing, places: Places::new(&config), config }
     }
 
     /// Sends a request to the tunnel server itself, `/auth/*` say, as it is: no configured credential, no limit to the
@@ -155,12 +158,21 @@ impl LegacyClient {
 #[async_trait]
 impl Transport for LegacyClient {
     async fn send(&self, request: Request) -> Result<Response, SendError> {
-        if let Err(failure) = self.rules.check(&request) {
-            return Err(SendError::undelivered(failure, request));
-        }
-        let request = self.collected(request).await?;
+        let request = if request.body.is_buffered() {
+            request
+        } else {
+            // What is refused in any case need not be collected.
+            match self.rules.check(&request) {
+                Ok(()) => self.collected(request).await?,
+                Err(failure) => return Err(SendError::undelivered(failure, request)),
+            }
+        };
         let Prepared { mut parts, body, signed } = match self.rules.prepare(&request) {
             Ok(prepared) => prepared,
+            Err(failure) => return Err(SendError::undelivered(failure, request)),
+        };
+        let place = match self.places.for_request().await {
+            Ok(place) => place,
             Err(failure) => return Err(SendError::undelivered(failure, request)),
         };
         let conditional = if_range::take(&mut parts);
@@ -187,7 +199,7 @@ impl Transport for LegacyClient {
         match self.judge(response, credential).await {
             Ok(Verdict::Answer(response)) => {
                 self.standing.answered();
-                Ok(Response { via: Some(VIA), ..response })
+                Ok(places::keep(Response { via: Some(VIA), ..response }, place))
             }
             Ok(Verdict::Refused(failure) | Verdict::NotExecuted(failure)) => {
                 Err(SendError::undelivered(failure, request))
@@ -198,6 +210,7 @@ impl Transport for LegacyClient {
 
     async fn open_ws(&self, open: WsOpen) -> Result<WsUpgrade, Failure> {
         let parts = self.rules.prepare_ws(&open)?;
+        let place = self.places.for_websocket().await?;
         let upgrade = self.http.open_ws(parts).await.map_err(|error| {
             let (failure, _) = error.into_parts();
             self.standing.failed(&failure);
@@ -206,14 +219,15 @@ impl Transport for LegacyClient {
         match upgrade {
             WsUpgrade::Accepted { headers, session, .. } => {
                 self.standing.server_answered();
-                Ok(WsUpgrade::Accepted { headers, session: websocket::json_only(session), via: Some(VIA) })
+                let session = places::keep_ws(websocket::json_only(session), place);
+                Ok(WsUpgrade::Accepted { headers, session, via: Some(VIA) })
             }
             WsUpgrade::Rejected(response) => {
                 let credential = Credential::Signature { configured: self.config.signature.is_some() };
                 match self.judge(response, credential).await? {
                     Verdict::Answer(response) => {
                         self.standing.server_answered();
-                        Ok(WsUpgrade::Rejected(Response { via: Some(VIA), ..response }))
+                        Ok(WsUpgrade::Rejected(places::keep(Response { via: Some(VIA), ..response }, place)))
                     }
                     Verdict::Refused(failure) | Verdict::Failed(failure) | Verdict::NotExecuted(failure) => {
                         Err(failure)

@@ -7,7 +7,7 @@ mod resume;
 mod validator;
 
 pub(crate) use continued::Continued;
-pub(crate) use origin::{Cut, Origin};
+pub(crate) use origin::{Cut, Origin, UNKNOWN_TYPE};
 pub(crate) use resume::resume_head;
 
 use tunnel_core::FailureKind;

@@ -15,7 +15,9 @@ use tokio::time::Instant;
 use tunnel_core::{TransportKind, Via};
 
 pub use self::{
-    limits::{ABORT_LIMIT, EDGES_BYTES_MAX, QUEUE_BYTES_MAX, REQUEST_LIMIT, RESUME_LIMIT, WINDOW_BYTES},
+    limits::{
+        ABORT_LIMIT, EDGES_BYTES_MAX, LEGACY_ABORT_LIMIT, QUEUE_BYTES_MAX, REQUEST_LIMIT, RESUME_LIMIT, WINDOW_BYTES,
+    },
     routers::{Sight, Watch},
 };
 use self::{
@@ -45,6 +47,8 @@ pub struct Oracle(Arc<Mutex<State>>);
 struct State {
     next_id: u64,
     requests: BTreeMap<u64, Record>,
+    /// Those that have not ended, or on which the service works.
+    active: BTreeSet<u64>,
     violations: Vec<String>,
     /// What may be under way beyond [`QUEUE_BYTES_MAX`].
     edges_bytes_max: u64,
@@ -66,6 +70,12 @@ pub struct Tally {
     pub aborted: u64,
     /// Ended with an error.
     pub failed: u64,
+    /// Answered by p2p first.
+    pub by_p2p: u64,
+    /// Answered through a tunnel server first.
+    pub by_legacy: u64,
+    /// Complete, and executed more than once.
+    pub repeated: u64,
 }
 
 impl Oracle {
@@ -76,6 +86,7 @@ impl Oracle {
         state.next_id += 1;
         let id = state.next_id;
         state.requests.insert(id, Record::new(executions_max));
+        state.active.insert(id);
         id
     }
 
@@ -107,6 +118,7 @@ impl Oracle {
                 if execution > allowed {
                     state.violate(format!("request {id} was executed {started} times"));
                 }
+                state.active.insert(id);
                 if let Some((Ending::Undelivered, _)) = ended {
                     state.violate(format!("request {id} was reported as not delivered and executed afterwards"));
                 }
@@ -238,13 +250,16 @@ impl Oracle {
         let now = Instant::now();
         let mut state = self.lock();
         let mut late = Vec::new();
-        for (id, record) in &mut state.requests {
+        let State { requests, active, .. } = &mut *state;
+        active.retain(|id| requests.get(id).is_some_and(|record| record.ended.is_none() || record.is_working()));
+        for id in active.iter() {
+            let Some(record) = requests.get_mut(id) else { continue };
             let what = match record.ended {
                 None if now - record.began > REQUEST_LIMIT => {
                     format!("request {id} has not ended after {REQUEST_LIMIT:?}")
                 }
-                Some((ending, at)) if record.is_working() && now - at > ABORT_LIMIT => {
-                    format!("the service still works on request {id}, {ABORT_LIMIT:?} after its end ({ending:?})")
+                Some((ending, at)) if record.works_too_long(now - at) => {
+                    format!("the service still works on request {id}, {:?} after its end ({ending:?})", now - at)
                 }
                 _ => continue,
             };
@@ -293,6 +308,13 @@ impl Oracle {
                 Some((Ending::Failed | Ending::Undelivered, _)) => tally.failed += 1,
                 None => {}
             }
+            match record.answered_by.and_then(|number| record.execution(number)?.by) {
+                Some(TransportKind::P2p) => tally.by_p2p += 1,
+                Some(_) => tally.by_legacy += 1,
+                None => {}
+            }
+            let complete = matches!(record.ended, Some((Ending::Complete, _)));
+            tally.repeated += u64::from(complete && record.executions.len() > 1);
         }
         tally
     }

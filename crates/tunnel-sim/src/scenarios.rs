@@ -66,6 +66,7 @@ scenarios! {
     "dual-flapping" dual::flapping: "p2p goes and comes for an hour; the router does not follow every time";
     "tunnel-server-faults" dual::tunnel_faults: "a tunnel server that crashes, hangs and is cut off, with p2p and without";
     "both-down" dual::both_down: "neither transport works; requests fail soon, and say why of both";
+    "dual-posts" dual::posts: "posts under random faults of both transports; none is executed twice, and each says how it ended";
     "dual-websockets" dual::websockets: "WebSockets end with their transport and are opened again over the other";
     "kill-switch-and-reload" dual::kill_switch: "every setting of the router changes under load; no request notices";
     "shadow" dual::shadow: "requests are repeated over the other transport; only changed files differ";

@@ -26,7 +26,10 @@ pub use self::{
     app::SimApp, caller::Caller, client::SimClient, gateway::SimGateway, host::SimHost, server::SimServer,
     tunnel::SimTunnelServer, ws::Talk,
 };
-use crate::{Environment, oracle::Oracle};
+use crate::{
+    Environment,
+    oracle::{ABORT_LIMIT, LEGACY_ABORT_LIMIT, Oracle},
+};
 
 /// A simulated network, and what is needed to act in it. Clones share it.
 #[derive(Clone)]
@@ -196,7 +199,8 @@ impl Stage {
         let mut resuming: FuturesUnordered<_> = clients.iter().map(|client| client.resume()).collect();
         while resuming.next().await.is_some() {}
         let by_p2p = clients.iter().filter(|client| client.has_p2p());
-        self.come_to_rest(by_p2p.count()).await;
+        let longest = if tunnels.is_empty() { ABORT_LIMIT } else { LEGACY_ABORT_LIMIT };
+        self.come_to_rest(by_p2p.count(), longest).await;
         for client in clients {
             let health = client.health();
             if !matches!(health, Health::Healthy { .. }) {
@@ -219,7 +223,7 @@ impl Stage {
         for app in apps {
             app.close_kept();
         }
-        self.come_to_rest(gateways).await;
+        self.come_to_rest(gateways, ABORT_LIMIT).await;
         // The host gives up those that it has kept for the next request much earlier.
         if server.connections() > 0 {
             self.oracle.violate(format!("the server still has {} connections", server.connections()));
@@ -227,9 +231,9 @@ impl Stage {
     }
 
     /// Waits until nothing happens any more, and looks for what is left over.
-    async fn come_to_rest(&self, clients: usize) {
+    async fn come_to_rest(&self, clients: usize, longest: Duration) {
         // The longest that a service may go on for somebody who has left, and a little.
-        sleep(crate::oracle::ABORT_LIMIT + Duration::from_secs(2)).await;
+        sleep(longest + Duration::from_secs(2)).await;
         self.oracle.audit();
         self.oracle.close();
         let usage = self.network.usage();

@@ -3,11 +3,11 @@
 use std::{
     future::{Future, poll_fn},
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    task::Poll,
+    task::{Poll, Waker},
     thread::{self, JoinHandle},
 };
 
@@ -16,12 +16,16 @@ use tokio::{
     sync::oneshot,
 };
 
+use crate::backend::lock;
+
 /// A runtime of its own. Dropping it kills it.
 pub(super) struct Process {
     runtime: Handle,
     alive: AtomicBool,
     /// While it is frozen; dropping it goes on.
     thaw: Mutex<Option<mpsc::SyncSender<()>>>,
+    /// Those that wanted to go on while it was frozen.
+    waiting: Mutex<Vec<Waker>>,
     thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -39,6 +43,7 @@ impl Process {
             runtime: handle,
             alive: AtomicBool::new(true),
             thaw: Mutex::new(None),
+            waiting: Mutex::new(Vec::new()),
             thread: Mutex::new(Some((end, thread))),
         }
     }
@@ -48,6 +53,7 @@ impl Process {
         let mut future = Box::pin(future);
         poll_fn(move |cx| {
             if !self.alive.load(Ordering::Acquire) {
+                lock(&self.waiting).push(cx.waker().clone());
                 return Poll::Pending;
             }
             let _inside = self.runtime.enter();
@@ -55,7 +61,7 @@ impl Process {
         })
     }
 
-    /// Stands still with all that it has, until it is killed.
+    /// Stands still with all that it has, until it is thawed or killed.
     pub(super) async fn freeze(&self) {
         self.alive.store(false, Ordering::Release);
         let (thaw, until_thaw) = mpsc::sync_channel(0);
@@ -66,14 +72,21 @@ impl Process {
             until_thaw.recv().ok();
         }));
         until_frozen.await.ok();
-        *self.thaw.lock().unwrap_or_else(PoisonError::into_inner) = Some(thaw);
+        *lock(&self.thaw) = Some(thaw);
+    }
+
+    /// Goes on where it stood still.
+    pub(super) fn thaw(&self) {
+        self.alive.store(true, Ordering::Release);
+        drop(lock(&self.thaw).take());
+        std::mem::take(&mut *lock(&self.waiting)).into_iter().for_each(Waker::wake);
     }
 
     /// Drops all tasks of the process where they are. Idempotent.
     pub(super) fn kill(&self) {
         self.alive.store(false, Ordering::Release);
-        drop(self.thaw.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(lock(&self.thaw).take());
+        let thread = lock(&self.thread).take();
         if let Some((end, thread)) = thread {
             end.send(()).ok();
             thread.join().ok();

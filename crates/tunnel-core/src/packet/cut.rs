@@ -22,7 +22,8 @@ const PLAIN_HEAD_BYTES: usize = 13;
 ///
 /// A piece of the body goes out as soon as the body yields it: long pieces are cut, short ones are not collected. The
 /// first packet waits for nothing but takes the first piece along if it is already there. The body is shared, never
-/// copied. A failure of the body comes out as it is, and no packet says `last` then.
+/// copied. A failure of the body comes out as it is, a body of another length than it has declared is a
+/// [`FailureKind::Protocol`], and no packet says `last` then.
 ///
 /// Lost on the way, for packets have no place for it: trailers, and what [`single_valued`] loses of the headers.
 ///
@@ -36,6 +37,8 @@ pub struct Packets {
     body: Option<Body>,
     /// What a cut piece has left.
     rest: Bytes,
+    /// What the body still owes, if it said how long it is.
+    due: Option<u64>,
     sent: u32,
 }
 
@@ -62,7 +65,8 @@ impl Packets {
             ));
         }
         let head = Some((status, first.headers.take().unwrap_or_default()));
-        Ok(Self { request_id, head, head_bytes, body: Some(response.body), rest: Bytes::new(), sent: 0 })
+        let due = response.body.size_hint().exact();
+        Ok(Self { request_id, head, head_bytes, body: Some(response.body), rest: Bytes::new(), due, sent: 0 })
     }
 
     /// The most body bytes that the next packet can carry.
@@ -73,7 +77,9 @@ impl Packets {
     /// The next packet with as much of `rest` as fits.
     fn cut(&mut self) -> Result<TunnelResponse, Failure> {
         let bytes = self.rest.split_to(self.rest.len().min(self.room()));
-        let last = self.rest.is_empty() && self.body.as_ref().is_none_or(http_body::Body::is_end_stream);
+        // A body that owes something has not ended, whatever it says: it is asked for more.
+        let complete = self.rest.is_empty() && self.due.is_none_or(|due| due == 0);
+        let last = complete && self.body.as_ref().is_none_or(http_body::Body::is_end_stream);
         if last {
             self.body = None;
         }
@@ -87,6 +93,15 @@ impl Packets {
     }
 }
 
+impl Packets {
+    /// The service did not keep its word, and a part must not pass for the whole.
+    fn wrong_length(&mut self, how: &str) -> Failure {
+        self.body = None;
+        self.rest = Bytes::new();
+        Failure::new(FailureKind::Protocol, format!("the body of the response is {how} than it was said to be"))
+    }
+}
+
 impl Stream for Packets {
     type Item = Result<TunnelResponse, Failure>;
 
@@ -95,15 +110,27 @@ impl Stream for Packets {
         loop {
             let Some(body) = &mut this.body else { return Poll::Ready(None) };
             // A head that fills its packet leaves no room: it goes alone.
-            if !this.rest.is_empty() || (this.head.is_some() && body.is_end_stream()) {
+            let ends = body.is_end_stream() && this.due.is_none_or(|due| due == 0);
+            if !this.rest.is_empty() || (this.head.is_some() && ends) {
                 return Poll::Ready(Some(this.cut()));
             }
             match Pin::new(body).poll_frame(cx) {
                 // Empty pieces and trailers have no packet.
-                Poll::Ready(Some(Ok(frame))) => this.rest = frame.into_data().unwrap_or_default(),
+                Poll::Ready(Some(Ok(frame))) => {
+                    this.rest = frame.into_data().unwrap_or_default();
+                    if let Some(due) = &mut this.due {
+                        match due.checked_sub(this.rest.len() as u64) {
+                            Some(left) => *due = left,
+                            None => return Poll::Ready(Some(Err(this.wrong_length("longer")))),
+                        }
+                    }
+                }
                 Poll::Ready(Some(Err(failure))) => {
                     this.body = None;
                     return Poll::Ready(Some(Err(failure)));
+                }
+                Poll::Ready(None) if this.due.is_some_and(|due| due > 0) => {
+                    return Poll::Ready(Some(Err(this.wrong_length("shorter"))));
                 }
                 Poll::Ready(None) => {
                     // An empty packet, which says `last` because the body is gone.

@@ -34,6 +34,29 @@ fn body(pieces: Vec<Result<Bytes, Failure>>) -> Body {
     Body::stream(StreamBody::new(stream::iter(pieces).map(|piece| piece.map(Frame::data))))
 }
 
+/// These pieces, said to be so many bytes.
+fn declared(bytes: u64, pieces: &[&'static str]) -> Body {
+    struct Declared(Body, u64);
+
+    impl http_body::Body for Declared {
+        type Data = Bytes;
+        type Error = Failure;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<Frame<Bytes>, Failure>>> {
+            std::pin::Pin::new(&mut self.0).poll_frame(cx)
+        }
+
+        fn size_hint(&self) -> http_body::SizeHint {
+            http_body::SizeHint::with_exact(self.1)
+        }
+    }
+
+    Body::stream(Declared(body(pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect()), bytes))
+}
+
 fn lost() -> Failure {
     Failure::new(FailureKind::ConnectionLost, "gone")
 }
@@ -236,6 +259,26 @@ fn packets_that_have_left_no_longer_count() {
         sequence.push(packet(id + 1, false, half.clone())).unwrap();
         sequence.push(packet(id, false, "")).unwrap();
         assert!(sequence.pop().is_some() && sequence.pop().is_some());
+    }
+}
+
+#[test]
+fn a_body_of_another_length_than_declared_has_no_last_packet() {
+    for (bytes, pieces, fits) in [
+        (4, &["ab", "cd"][..], true),
+        (0, &[], true),
+        (5, &["ab", "cd"], false),
+        (3, &["ab", "cd"], false),
+        (1, &[], false),
+    ] {
+        let packets = cut(Response::new(StatusCode::OK, declared(bytes, pieces)));
+        let last = packets.last().unwrap();
+        if fits {
+            assert!(last.as_ref().is_ok_and(|packet| packet.last), "{bytes} {pieces:?}");
+        } else {
+            assert_eq!(last.as_ref().unwrap_err().kind(), FailureKind::Protocol, "{bytes} {pieces:?}");
+            assert!(!packets.iter().flatten().any(|packet| packet.last));
+        }
     }
 }
 

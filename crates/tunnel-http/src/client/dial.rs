@@ -48,7 +48,12 @@ impl Dialer {
             Failure::new(peer.unreachable, message)
         };
         match timeout(*connect_timeout, (self.0)()).await {
-            Ok(connected) => connected.map_err(|error| unreachable(&error)),
+            Ok(Ok(connection)) => Ok(connection),
+            // TLS says so when it does not like what it hears, the certificate for example.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(Failure::new(peer.unreachable, format!("no connection to {} can be made: {error}", peer.name)))
+            }
+            Ok(Err(error)) => Err(unreachable(&error)),
             Err(_) => Err(unreachable(&format_args!("no answer for {connect_timeout:?}"))),
         }
     }

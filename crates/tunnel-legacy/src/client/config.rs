@@ -29,6 +29,12 @@ pub struct LegacyConfig {
     /// How long a body may stand still while somebody waits for it. Default: 5 min. There is always a limit, for the same
     /// reason.
     pub body_idle_timeout: Duration,
+    /// Requests in flight at once, their responses included; further ones wait. Default: 1,024.
+    pub max_requests: usize,
+    /// WebSockets open at once; further ones wait. Default: 256.
+    pub max_websockets: usize,
+    /// How long a request or a WebSocket waits for a place before it is refused, undelivered. Default: 10 s.
+    pub queue_timeout: Duration,
     /// The largest WebSocket message from the tunnel server, in bytes. Default: 16 MiB.
     pub ws_message_bytes_max: usize,
     /// The tunnel server is pinged after so much silence on a WebSocket; zero means never. Default: 5 s.
@@ -50,6 +56,9 @@ impl LegacyConfig {
             connect_timeout: Duration::from_secs(5),
             head_timeout: Duration::from_secs(75),
             body_idle_timeout: Duration::from_mins(5),
+            max_requests: 1024,
+            max_websockets: 256,
+            queue_timeout: Duration::from_secs(10),
             ws_message_bytes_max: 16 * 1024 * 1024,
             ws_ping_interval: Duration::from_secs(5),
             ws_idle_timeout: Duration::from_secs(15),
@@ -75,6 +84,12 @@ impl LegacyConfig {
         }
         if self.body_idle_timeout.is_zero() {
             return refuse("body_idle_timeout", "set it above zero, for example 5 min: some bodies never end");
+        }
+        if self.max_requests == 0 {
+            return refuse("max_requests", "set it above zero, for example 1024");
+        }
+        if self.max_websockets == 0 {
+            return refuse("max_websockets", "set it above zero, for example 256");
         }
         if self.ws_message_bytes_max == 0 {
             return refuse("ws_message_bytes_max", "set it above zero, for example 16 MiB");

@@ -23,6 +23,11 @@ const WS_QUERY_KEYS: [&str; 3] = ["clientId", "signature", "moosicboxProfile"];
 /// The longest WebSocket message that the published tunnel server takes, in bytes; a longer one ends the connection.
 pub(super) const WS_MESSAGE_BYTES_MAX: usize = 65_536;
 
+/// The largest head, in bytes, and the most fields, that the tunnel server is asked to take. The published one refuses
+/// heads past 128 KiB and 96 fields, some of which are added on the way.
+const HEAD_BYTES_MAX: usize = 120 * 1024;
+const FIELDS_MAX: usize = 85;
+
 /// What every request is measured by.
 pub(super) struct Rules {
     url: TunnelUrl,
@@ -105,7 +110,8 @@ impl Rules {
     }
 
     fn allow(&self, form: &Form<'_>) -> Result<(), Failure> {
-        let Parts { method, uri, .. } = &*form.parts;
+        let Parts { method, uri, headers, .. } = &*form.parts;
+        check_head(uri, headers)?;
         check_client_id(uri, self.client_id.as_deref())?;
         if is_answered_by_the_server(method, uri.path()) {
             let message = format!("the tunnel server answers {method} {} by itself", uri.path());
@@ -184,6 +190,22 @@ fn form(request: &Request) -> Result<Form<'_>, Failure> {
 
 pub(super) fn body_too_long(bytes: usize) -> Failure {
     Failure::new(FailureKind::TooLarge, LegacyLoss::BodyTooLong { bytes }.to_string())
+}
+
+/// A head that the tunnel server would refuse in words that say nothing, or by closing the connection.
+fn check_head(uri: &Uri, headers: &http::HeaderMap) -> Result<(), Failure> {
+    let refuse = |message| Err(Failure::new(FailureKind::TooLarge, message));
+    if headers.len() > FIELDS_MAX {
+        return refuse(format!("the tunnel carries heads of up to {FIELDS_MAX} fields, not {}", headers.len()));
+    }
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    // With ": " and the end of the line.
+    let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if target + fields > HEAD_BYTES_MAX {
+        let bytes = target + fields;
+        return refuse(format!("the tunnel carries request heads of up to {HEAD_BYTES_MAX} bytes, not {bytes}"));
+    }
+    Ok(())
 }
 
 /// Exactly one `clientId`, spelled as the tunnel server wants it. Of two, it checks the credentials of the first and asks

@@ -74,7 +74,7 @@ impl Connection {
                 }
                 () = requests.one_ended() => continue,
                 () = websockets.one_ended() => continue,
-                message = stream.next() => message,
+                message = stream.next(), if requests.has_room() => message,
             };
             match message {
                 Some(Ok(WsMessage::Text(text))) => {

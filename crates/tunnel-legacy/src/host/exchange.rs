@@ -3,7 +3,8 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::{FutureExt, StreamExt};
-use http::header;
+use http::{HeaderValue, header};
+use http_body::Body as _;
 use tokio::{sync::mpsc, task::yield_now};
 use tunnel_core::{
     Failure, FailureKind, Handler, Request, WsMessage,
@@ -54,7 +55,11 @@ impl Exchange {
         self.pass_on(refusal::response(failure)).await;
     }
 
-    async fn pass_on(&mut self, response: tunnel_core::Response) -> Ended {
+    async fn pass_on(&mut self, mut response: tunnel_core::Response) -> Ended {
+        // A length that is known is said, so that a part cannot pass for the whole. Zero may be that of a HEAD.
+        if let Some(bytes @ 1..) = response.body.size_hint().exact() {
+            response.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(bytes));
+        }
         let has_length = response.headers.contains_key(header::CONTENT_LENGTH);
         let broken = |failure, packets| Ended::Broken { failure, packets, has_length };
         let mut packets = match Packets::new(self.request_id, response) {

@@ -39,16 +39,18 @@ impl Requests {
         self.tasks.is_empty()
     }
 
+    /// Whether there is room for another one, if only to refuse it: refusals are in flight, too, until the tunnel server
+    /// takes them. They need no permission of its, so room comes as long as it reads.
+    pub(super) fn has_room(&self) -> bool {
+        self.running.len() < self.shared.config.max_requests.saturating_mul(2)
+    }
+
     /// Begins to answer a request whose text was so long.
     pub(super) fn begin(&mut self, request: Box<TunnelHttpRequest>, base64: bool, text_bytes: usize) {
         let config = &self.shared.config;
         let request_id = request.request_id;
         if self.running.contains_key(&request_id) {
             return tracing::warn!(request = request_id, "the tunnel server gave one number to two requests at once");
-        }
-        // Refusals are in flight, too, until the tunnel server takes them.
-        if self.running.len() >= config.max_requests.saturating_mul(2) {
-            return tracing::warn!(request = request_id, "the tunnel server does not even take refusals: ignored");
         }
         let refusal = if self.shared.drain.is_cancelled() {
             Some(Failure::new(FailureKind::Refused, "the host is shutting down"))

@@ -1,6 +1,10 @@
 //! One WebSocket client: its WebSocket to the service, and the messages both ways.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -27,6 +31,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// RFC 6455 §7.4.1.
 const GOING_AWAY: u16 = 1001;
 const UNSUPPORTED_DATA: u16 = 1003;
+
+type Sink = Pin<Box<dyn futures::Sink<WsMessage, Error = Failure> + Send>>;
+type Stream = Pin<Box<dyn futures::Stream<Item = Result<WsMessage, Failure>> + Send>>;
 
 pub(super) struct Session {
     pub(super) conn_id: u64,
@@ -56,33 +63,7 @@ impl Session {
             Err(failure) => return tracing::warn!(conn = conn_id, "a WebSocket client was not served: {failure}"),
         };
         let WsSession { mut sink, mut stream } = session;
-        let end = {
-            let mut idle = std::pin::pin!(sleep_until(Instant::now() + self.idle_timeout));
-            loop {
-                let ended = tokio::select! {
-                    biased;
-                    queued = self.queue.recv() => match queued {
-                        Some(queued) => match timeout(SEND_TIMEOUT, sink.send(WsMessage::Text(queued.text))).await {
-                            Ok(Ok(())) => None,
-                            Ok(Err(failure)) => Some(Ended::ByService(failure.to_string())),
-                            Err(_) => Some(Ended::ByService(format!("it took nothing for {SEND_TIMEOUT:?}"))),
-                        },
-                        None => Some(Ended::ByClient),
-                    },
-                    message = stream.next() => match message {
-                        Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => continue,
-                        Some(Ok(message)) => self.pass_on(message).await.err(),
-                        Some(Err(failure)) => Some(Ended::ByService(failure.to_string())),
-                        None => Some(Ended::ByService("it closed the WebSocket".to_owned())),
-                    },
-                    () = idle.as_mut() => Some(Ended::Idle),
-                };
-                if let Some(ended) = ended {
-                    break ended;
-                }
-                idle.as_mut().reset(Instant::now() + self.idle_timeout);
-            }
-        };
+        let end = self.carry(&mut sink, &mut stream).await;
         let close = match end {
             Ended::ByService(why) => return tracing::debug!(conn = conn_id, "the service ended a WebSocket: {why}"),
             Ended::Unusable(failure) => {
@@ -100,6 +81,55 @@ impl Session {
         .await;
     }
 
+    /// Carries messages both ways at once: a service that wants its answers read before it takes more would otherwise wait
+    /// for us, and we for it.
+    async fn carry(&mut self, sink: &mut Sink, stream: &mut Stream) -> Ended {
+        let Self { queue, out, conn_id, extended, idle_timeout, .. } = self;
+        let passing = Passing { conn_id: *conn_id, out, extended: *extended };
+        let spoke = Mutex::new(Instant::now());
+        let speaks = || *spoke.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let sending = async {
+            while let Some(queued) = queue.recv().await {
+                match timeout(SEND_TIMEOUT, sink.send(WsMessage::Text(queued.text))).await {
+                    Ok(Ok(())) => speaks(),
+                    Ok(Err(failure)) => return Ended::ByService(failure.to_string()),
+                    Err(_) => return Ended::ByService(format!("it took nothing for {SEND_TIMEOUT:?}")),
+                }
+            }
+            Ended::ByClient
+        };
+        let receiving = async {
+            loop {
+                match stream.next().await {
+                    Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => continue,
+                    Some(Ok(message)) => {
+                        if let Err(ended) = passing.pass_on(message).await {
+                            return ended;
+                        }
+                    }
+                    Some(Err(failure)) => return Ended::ByService(failure.to_string()),
+                    None => return Ended::ByService("it closed the WebSocket".to_owned()),
+                }
+                speaks();
+            }
+        };
+        let idle = async {
+            loop {
+                let end = *spoke.lock().unwrap_or_else(PoisonError::into_inner) + *idle_timeout;
+                if end <= Instant::now() {
+                    return Ended::Idle;
+                }
+                sleep_until(end).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = sending => ended,
+            ended = receiving => ended,
+            ended = idle => ended,
+        }
+    }
+
     fn uri(&self) -> Result<Uri, Failure> {
         let uri = match &self.profile {
             None => return Ok(Uri::from_static("/ws")),
@@ -107,7 +137,16 @@ impl Session {
         };
         uri.parse().map_err(|_| Failure::new(FailureKind::BadRequest, "its profile is too long"))
     }
+}
 
+/// The way to the client.
+struct Passing<'a> {
+    conn_id: u64,
+    out: &'a mpsc::Sender<WsMessage>,
+    extended: bool,
+}
+
+impl Passing<'_> {
     /// Passes a message of the service on to the client.
     async fn pass_on(&self, message: WsMessage) -> Result<(), Ended> {
         let unusable = |message| Ended::Unusable(Failure::new(FailureKind::Unsupported, message));

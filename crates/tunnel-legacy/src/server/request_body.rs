@@ -7,7 +7,7 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
-use tunnel_core::convert::PAYLOAD_BYTES_MAX;
+use tunnel_core::{Failure, FailureKind, convert::PAYLOAD_BYTES_MAX};
 
 use super::reply::{self, Refusal};
 
@@ -30,12 +30,12 @@ pub(super) async fn read(body: &mut Incoming, drop_long: bool, limit: Duration) 
 
 async fn collect(body: &mut Incoming, drop_long: bool) -> Result<Bytes, Refusal> {
     let too_long = || {
-        reply::refusal(
-            StatusCode::PAYLOAD_TOO_LARGE,
+        reply::failed(&Failure::new(
+            FailureKind::TooLarge,
             format!(
-                "the body of the request is longer than {PAYLOAD_BYTES_MAX} bytes, which is all that the tunnel takes"
+                "the body of the request has more than {PAYLOAD_BYTES_MAX} bytes, which is all that the tunnel takes"
             ),
-        )
+        ))
     };
     let lower = http_body::Body::size_hint(body).lower();
     if lower > PAYLOAD_BYTES_MAX as u64 && !drop_long {

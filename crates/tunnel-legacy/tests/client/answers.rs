@@ -161,14 +161,22 @@ async fn a_body_that_stands_still_is_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn stray_bytes_behind_an_answer_without_a_body_spoil_nothing() {
-    let (seen, connect) = answering("HTTP/1.1 204 No Content\r\n\r\n0\r\n\r\n");
-    let client = client(connect);
+    // The stray bytes come a moment later, when the next request may already be under way on the same connection.
+    let client = client(connector(|mut stream| async move {
+        while read_request(&mut stream).await.is_some() {
+            for part in [&b"HTTP/1.1 204 No Content\r\n\r\n"[..], b"0\r\n\r\n"] {
+                if stream.write_all(part).await.is_err() {
+                    return;
+                }
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }));
     for _ in 0..3 {
         let response = client.send(post("/a", Body::empty())).await.unwrap();
         assert_eq!(response.status, 204);
         assert_eq!(bytes(response.body).await, b"");
     }
-    assert_eq!(seen.lock().unwrap().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 
 mod answers;
 mod auth;
+mod hostile;
 mod if_range;
 mod refusals;
 mod support;

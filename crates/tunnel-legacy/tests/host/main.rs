@@ -4,6 +4,7 @@
 
 mod connecting;
 mod flow;
+mod hostile;
 mod requests;
 mod support;
 mod websockets;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tunnel_core::{FailureKind, WsClose, WsMessage};
 
 use crate::support::{End, Peer, Server, websockets};
@@ -170,6 +170,38 @@ async fn a_service_that_does_not_take_messages_is_cut_before_they_pile_up() {
         end.hear_within(Duration::from_secs(1))
     );
     assert!((64..200).contains(&heard), "{heard}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_wants_its_answers_read_before_it_takes_more_is_served() {
+    let (handler, mut peers) = websockets();
+    let (mut server, _host) = Server::with_host(false, handler, |_| {});
+    let mut end = server.host().await;
+    for number in 0..40 {
+        end.say(&says(1, &json!(number))).await;
+    }
+    let mut peer = peers.recv().await.unwrap();
+    // Every message is answered three times, and only then is the next one taken.
+    let answering = async {
+        while let WsMessage::Text(heard) = peer.hear().await {
+            for _ in 0..3 {
+                peer.say(std::str::from_utf8(&heard).unwrap()).await;
+            }
+        }
+    };
+    let hearing = async {
+        let start = Instant::now();
+        for number in 0..40 {
+            for _ in 0..3 {
+                assert_eq!(reply(&mut end).await["body"], json!(number));
+            }
+        }
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    };
+    tokio::select! {
+        () = answering => panic!("the WebSocket has ended"),
+        () = hearing => {}
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -134,6 +134,19 @@ async fn magic_tokens_admit_to_the_host(storage: Arc<dyn Storage>) {
     assert_eq!(without.text(), "Query deserialize error: missing field `magicToken`");
 }
 
+#[tokio::test]
+async fn a_host_that_leaves_is_signed_off() {
+    let server = Server::mended().await;
+    let account = server.account("a").await;
+    let mut host = server.host(&account).await;
+    assert!(server.storage.has_connection("a").await.unwrap());
+    host.socket.close(None).await.unwrap();
+    host.end().await;
+    while server.storage.has_connection("a").await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use tunnel_legacy::server::{Defect, SqliteStorage};
@@ -177,19 +190,6 @@ mod sqlite {
         let answer = server.ask("GET", "/x?clientId=a", &headers, "").await;
         assert_eq!(answer.status, StatusCode::FAILED_DEPENDENCY);
         assert!(!server.storage.has_connection("a").await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn a_host_that_leaves_is_signed_off() {
-        let storage = Arc::new(SqliteStorage::in_memory().unwrap());
-        let server = Server::with(Behaviour::mended(), Limits::default(), storage, Clock::starting_at(NOW)).await;
-        let account = server.account("a").await;
-        let mut host = server.host(&account).await;
-        host.socket.close(None).await.unwrap();
-        host.end().await;
-        while server.storage.has_connection("a").await.unwrap() {
-            tokio::task::yield_now().await;
-        }
     }
 
     #[tokio::test]

@@ -139,6 +139,7 @@ async fn requests_end_with_their_host() {
     drop(host);
     let answer = waiting.await;
     assert_eq!((answer.status, answer.text()), (StatusCode::BAD_GATEWAY, "the host has disconnected"));
+    assert_eq!(answer.header("x-tunnel-reason"), Some("connection-lost"));
     let mut body = response.into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
     assert!(body.frame().await.unwrap().is_err());

@@ -150,6 +150,7 @@ async fn a_long_body_is_refused_or_dropped() {
         let answer = server.ask("POST", "/x?clientId=alice", &[account.bearer()], body).await;
         assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
         assert!(answer.text().contains("262144"), "{}", answer.text());
+        assert_eq!(answer.header("x-tunnel-reason"), Some("too-large"));
     }
     let (server, account, mut host) = start(true).await;
     let request = seen(&server, &mut host, "POST", "/x?clientId=alice", &[account.bearer()], long).await;
@@ -170,6 +171,7 @@ async fn a_connection_carries_one_request_after_the_other() {
             .header("authorization", account.bearer().1)
             .body(Empty::<bytes::Bytes>::new())
             .unwrap();
+        sender.ready().await.unwrap();
         let (response, ()) = tokio::join!(sender.send_request(request), async {
             let (id, request) = host.request().await;
             assert_eq!(request["path"], round.to_string());
@@ -193,6 +195,7 @@ async fn too_many_requests_at_once_are_told_so() {
     let second = server.ask("GET", "/2?clientId=alice", &headers, "").await;
     assert_eq!(second.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(second.header("retry-after"), Some("1"));
+    assert_eq!(second.header("x-tunnel-reason"), Some("overloaded"));
     host.answer(id, 200, "").await;
     assert_eq!(first.await.status, StatusCode::OK);
     // The place is free again.

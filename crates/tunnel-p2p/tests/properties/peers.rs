@@ -22,7 +22,7 @@ use tokio::time::{interval, sleep, timeout};
 use tunnel_core::{Body, Failure, FailureKind, Handler, Request, RequestHead, Response, WsOpen, WsSession, WsUpgrade};
 use tunnel_p2p::{ALPN, Host, HostConfig, TicketSecret};
 use tunnel_sim::{
-    Environment, Report, Service, Stage,
+    Caller, Environment, Report, Service, Stage,
     body::Pace,
     plan::{Plan, Verb},
     run_story, together,

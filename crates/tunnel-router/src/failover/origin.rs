@@ -10,6 +10,9 @@ use super::{
     validator::Validator,
 };
 
+/// What a response without `content-type` may be taken for (RFC 9110 §8.3).
+pub(crate) const UNKNOWN_TYPE: &str = "application/octet-stream";
+
 /// The response that the caller sees.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
@@ -117,7 +120,7 @@ impl Origin {
         headers: &HeaderMap,
         exact: Option<u64>,
     ) -> Result<Cut, &'static str> {
-        self.is_same(headers)?;
+        self.is_same(status, headers)?;
         let position = self.first + delivered;
         match status {
             StatusCode::PARTIAL_CONTENT => {
@@ -147,15 +150,17 @@ impl Origin {
         }
     }
 
-    fn is_same(&self, headers: &HeaderMap) -> Result<(), &'static str> {
+    fn is_same(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), &'static str> {
         if headers.get(CONTENT_ENCODING) != self.encoding.as_ref() {
             return Err("it has another content-encoding");
         }
-        // A 206 to an if-range need not repeat it (RFC 9110 §15.3.7), and a tunnel server adds one where the service has
-        // none. With a strong validator nobody needs it.
+        // A tunnel server writes out what the absence of a type means. A 206 to an if-range need not repeat it (RFC 9110
+        // §15.3.7), and with a strong validator nobody needs it.
+        let unknown = HeaderValue::from_static(UNKNOWN_TYPE);
         let (type_now, type_then) = (headers.get(CONTENT_TYPE), self.content_type.as_ref());
-        let may_lack_type = matches!(self.identity, Identity::Strong(_)) && (type_now.is_none() || type_then.is_none());
-        if type_now != type_then && !may_lack_type {
+        let may_lack_type = status == StatusCode::PARTIAL_CONTENT && matches!(self.identity, Identity::Strong(_));
+        let is_same_type = type_now.unwrap_or(&unknown) == type_then.unwrap_or(&unknown);
+        if !is_same_type && !(type_now.is_none() && may_lack_type) {
             return Err("it has another content-type");
         }
         let is_same = match &self.identity {

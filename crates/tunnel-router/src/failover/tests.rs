@@ -153,6 +153,17 @@ fn takes_only_what_continues_the_same_bytes() {
 }
 
 #[test]
+fn a_content_type_that_a_tunnel_server_adds_is_no_change() {
+    let whole = [("etag", "\"a\""), ("content-length", "100")];
+    let added = [whole[0], whole[1], ("content-type", "application/octet-stream")];
+    let of = |then: &[(&'static str, &'static str)], now: &[(&'static str, &'static str)]| {
+        origin(200, then).unwrap().continues(40, StatusCode::OK, &headers(now), None)
+    };
+    assert_eq!(of(&whole, &added), Ok(cut(40, Some(60), false)));
+    assert_eq!(of(&added, &whole), Ok(cut(40, Some(60), false)));
+}
+
+#[test]
 fn a_part_of_a_file_continues_at_its_own_place() {
     let part = [("etag", "\"a\""), ("content-range", "bytes 10-29/100")];
     let origin = origin(206, &part).unwrap();

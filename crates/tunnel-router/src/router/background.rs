@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
+use tunnel_core::TransportKind;
 
 use super::{
     compare::{RUNNING_MAX, compare},
@@ -49,7 +50,7 @@ async fn probe(shared: &Shared) {
         machine.probe_started(now);
         None
     });
-    let result = shared.prober.probe(limit).await;
+    let result = shared.prober(TransportKind::P2p).probe(limit).await;
     // A probe of a transport that has gone down meanwhile proves nothing.
     shared.look_at_p2p(|_| ());
     shared.tell(|machine, now| match result {

@@ -47,7 +47,7 @@ pub(super) fn deliver(
     let sample = sample.map(Box::new);
     let splice = Splice::of(&active, choice.mode, again, &response);
     let length = response.body.size_hint().exact();
-    let on = On::new(&shared, &active, kind);
+    let on = On::new(&shared, &active, kind, splice.is_some());
     let Response { status, headers, body, via } = response;
     let routed = Routed { source: Source::Body(body), on, record, active, delivered: 0, length, splice, sample };
     Response { status, headers, body: Body::stream(routed), via }
@@ -87,9 +87,10 @@ struct On {
 }
 
 impl On {
-    fn new(shared: &std::sync::Arc<Shared>, active: &Active, kind: TransportKind) -> Self {
+    fn new(shared: &std::sync::Arc<Shared>, active: &Active, kind: TransportKind, may_continue: bool) -> Self {
         let epoch = shared.look(Machine::epoch);
-        let watchdog = (kind == TransportKind::P2p).then(|| Watchdog::new(shared, &active.config, epoch));
+        let is_watched = kind == TransportKind::P2p || may_continue;
+        let watchdog = is_watched.then(|| Watchdog::new(shared, &active.config, kind, epoch));
         Self { kind, epoch, watchdog }
     }
 
@@ -112,6 +113,18 @@ impl Routed {
         let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
         self.delivered += bytes;
         self.record.shared().counters.bytes_received.of(self.on.kind).add(bytes);
+    }
+
+    /// Legacy has stalled, and p2p cannot take over: it may move again.
+    fn must_wait_on(&mut self) -> bool {
+        let (shared, on) = (self.record.shared(), &mut self.on);
+        if on.kind == TransportKind::P2p
+            || self.splice.as_ref().is_some_and(|splice| splice.may_resume(shared, on.kind))
+        {
+            return false;
+        }
+        on.watchdog.iter_mut().for_each(Watchdog::wait_on);
+        true
     }
 
     fn end(&mut self) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
@@ -169,7 +182,7 @@ impl http_body::Body for Routed {
                 Source::Resuming(resuming, failure) => match ready!(resuming.poll_unpin(cx)) {
                     Ok((body, kind)) => {
                         this.record.failed_over();
-                        this.on = On::new(this.record.shared(), &this.active, kind);
+                        this.on = On::new(this.record.shared(), &this.active, kind, true);
                         this.source = Source::Body(body);
                         continue;
                     }
@@ -191,7 +204,13 @@ impl http_body::Body for Routed {
                         }
                         failure
                     }
-                    Poll::Pending => ready!(this.on.poll_dead(cx)),
+                    Poll::Pending => {
+                        let failure = ready!(this.on.poll_dead(cx));
+                        if this.must_wait_on() {
+                            continue;
+                        }
+                        failure
+                    }
                 },
             };
             if let Err(failure) = this.recover(failure) {

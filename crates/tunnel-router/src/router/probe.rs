@@ -1,4 +1,4 @@
-//! Probes of p2p: at most one at a time, shared by all who want to know.
+//! Probes of a transport: at most one at a time, shared by all who want to know.
 
 use std::{
     sync::{Arc, Mutex},
@@ -10,7 +10,7 @@ use futures::{
     future::{BoxFuture, Shared as SharedFuture, WeakShared},
 };
 use tokio::time::timeout;
-use tunnel_core::{Failure, FailureKind, Transport};
+use tunnel_core::{Failure, FailureKind, Transport, TransportKind};
 
 use super::{
     failures,
@@ -24,15 +24,16 @@ pub(crate) type Probe = SharedFuture<Running>;
 type Running = BoxFuture<'static, Result<(), Failure>>;
 
 pub(crate) struct Prober {
-    p2p: Option<Arc<dyn Transport>>,
+    transport: Option<Arc<dyn Transport>>,
+    kind: TransportKind,
     counters: Arc<Counters>,
     /// Weak, so that a probe for which nobody waits any more ends.
     running: Mutex<Option<WeakShared<Running>>>,
 }
 
 impl Prober {
-    pub(crate) fn new(p2p: Option<Arc<dyn Transport>>, counters: Arc<Counters>) -> Self {
-        Self { p2p, counters, running: Mutex::new(None) }
+    pub(crate) fn new(transport: Option<Arc<dyn Transport>>, kind: TransportKind, counters: Arc<Counters>) -> Self {
+        Self { transport, kind, counters, running: Mutex::new(None) }
     }
 
     /// The probe under way, or a new one that takes at most `limit`.
@@ -41,16 +42,19 @@ impl Prober {
         if let Some(probe) = running.as_ref().and_then(WeakShared::upgrade).filter(|probe| probe.peek().is_none()) {
             return probe;
         }
-        let (p2p, counters) = (self.p2p.clone(), Arc::clone(&self.counters));
+        let (transport, kind, counters) = (self.transport.clone(), self.kind, Arc::clone(&self.counters));
         let probe = async move {
-            let result = match p2p {
-                Some(p2p) => timeout(limit, p2p.probe()).await.unwrap_or_else(|_| {
-                    Err(Failure::new(FailureKind::Timeout, format!("a probe of p2p got no answer within {limit:?}")))
+            let result = match transport {
+                Some(transport) => timeout(limit, transport.probe()).await.unwrap_or_else(|_| {
+                    let message = format!("a probe of {} got no answer within {limit:?}", kind.name());
+                    Err(Failure::new(FailureKind::Timeout, message))
                 }),
                 None => Err(failures::no_p2p()),
             };
             let counter = if result.is_ok() { &counters.probes_succeeded } else { &counters.probes_failed };
-            counter.one();
+            if kind == TransportKind::P2p {
+                counter.one();
+            }
             result
         };
         let probe = probe.boxed().shared();
@@ -63,7 +67,7 @@ impl Prober {
 pub(super) async fn either(shared: &Shared) -> Result<(), Failure> {
     let mut failed = None;
     if shared.p2p.is_some() {
-        match shared.prober.probe(shared.active().config.probe_timeout).await {
+        match shared.prober(TransportKind::P2p).probe(shared.active().config.probe_timeout).await {
             Ok(()) => return Ok(()),
             Err(failure) => failed = Some(failure),
         }

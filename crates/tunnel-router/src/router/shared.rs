@@ -27,7 +27,8 @@ pub(crate) struct Shared {
     active: Mutex<Arc<Active>>,
     machine: Mutex<Machine>,
     pub(crate) heads: HeadTimes,
-    pub(crate) prober: Prober,
+    p2p_prober: Prober,
+    legacy_prober: Prober,
     pub(crate) counters: Arc<Counters>,
     pub(crate) decisions: Ring,
     pub(crate) sampler: Sampler,
@@ -72,7 +73,8 @@ impl Shared {
         let counters = Arc::new(Counters::default());
         Ok(Arc::new(Self {
             machine: Mutex::new(Machine::new(Settings::from(&config), config.seed)),
-            prober: Prober::new(p2p.clone(), Arc::clone(&counters)),
+            p2p_prober: Prober::new(p2p.clone(), TransportKind::P2p, Arc::clone(&counters)),
+            legacy_prober: Prober::new(legacy.clone(), TransportKind::Legacy, Arc::clone(&counters)),
             p2p,
             legacy,
             heads: HeadTimes::default(),
@@ -139,6 +141,14 @@ impl Shared {
         match kind {
             TransportKind::P2p => self.p2p.as_ref(),
             _ => self.legacy.as_ref(),
+        }
+    }
+
+    /// Whoever wants to know whether a transport works now.
+    pub(crate) const fn prober(&self, kind: TransportKind) -> &Prober {
+        match kind {
+            TransportKind::P2p => &self.p2p_prober,
+            _ => &self.legacy_prober,
         }
     }
 

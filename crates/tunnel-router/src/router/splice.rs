@@ -54,16 +54,10 @@ impl Splice {
         kind: FailureKind,
         delivered: u64,
     ) -> Option<Resuming> {
-        if !may_continue(kind) || self.tries == FAILOVERS_MAX {
+        if !may_continue(kind) || !self.may_resume(shared, from) {
             return None;
         }
-        let to = match from {
-            TransportKind::P2p => TransportKind::Legacy,
-            _ => TransportKind::P2p,
-        };
-        if !self.may_use(shared, to) {
-            return None;
-        }
+        let to = other(from);
         self.tries += 1;
         shared.counters.failovers_tried.of(from).one();
         let (shared, again, origin) = (Arc::clone(shared), self.again.clone(), self.origin.clone());
@@ -78,6 +72,11 @@ impl Splice {
         Some(rest.boxed())
     }
 
+    /// Whether the other transport may be asked.
+    pub(super) fn may_resume(&self, shared: &Shared, from: TransportKind) -> bool {
+        self.tries < FAILOVERS_MAX && self.may_use(shared, other(from))
+    }
+
     /// Whether the policy of now allows this transport for the request, and p2p may work.
     fn may_use(&self, shared: &Shared, to: TransportKind) -> bool {
         let request = self.again.request();
@@ -89,6 +88,13 @@ impl Splice {
             TransportKind::P2p => mode != Mode::Legacy && shared.look_at_p2p(Machine::view) == View::Up,
             _ => mode != Mode::P2pOnly,
         }
+    }
+}
+
+const fn other(kind: TransportKind) -> TransportKind {
+    match kind {
+        TransportKind::P2p => TransportKind::Legacy,
+        _ => TransportKind::P2p,
     }
 }
 

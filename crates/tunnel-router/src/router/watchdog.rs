@@ -1,7 +1,8 @@
-//! Notices that p2p has died silently under somebody who waits.
+//! Notices that a transport has died silently under somebody who waits.
 //!
-//! Silence alone proves nothing: event streams are silent, services think. So after a while of it p2p is probed, and only
-//! if the probe fails, too, the transport is taken for dead. A good probe doubles the next wait.
+//! Silence alone proves nothing: event streams are silent, services think. So after a while of it the transport is probed,
+//! and only if the probe fails, too, it is taken for dead. A good probe doubles the next wait. Legacy is watched only under
+//! a response that p2p could continue.
 //!
 //! The first wait is `stall_timeout` less twice the `probe_timeout`: the probe may take one of them, and the other transport
 //! has the other one to send its first byte, so that from the last byte to the next it takes `stall_timeout` at most.
@@ -15,7 +16,7 @@ use std::{
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
-use tunnel_core::{Failure, FailureKind};
+use tunnel_core::{Failure, FailureKind, TransportKind};
 
 use super::{probe::Probe, shared::Shared, upload::Progress};
 use crate::RouterConfig;
@@ -26,6 +27,7 @@ const WAIT_MAX: Duration = Duration::from_secs(40);
 /// Watches one wait after the other. No timer exists before the first wait.
 pub(crate) struct Watchdog {
     shared: Arc<Shared>,
+    kind: TransportKind,
     epoch: u64,
     first_wait: Duration,
     probe_timeout: Duration,
@@ -36,10 +38,11 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(crate) fn new(shared: &Arc<Shared>, config: &RouterConfig, epoch: u64) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>, config: &RouterConfig, kind: TransportKind, epoch: u64) -> Self {
         let first_wait = first_wait(config);
         Self {
             shared: Arc::clone(shared),
+            kind,
             epoch,
             first_wait,
             probe_timeout: config.probe_timeout,
@@ -57,18 +60,21 @@ impl Watchdog {
         self.probe = None;
     }
 
-    /// Polled while somebody waits; ready once p2p is dead. The wait begins with the first poll after progress.
+    /// Nobody can do better: waits on, longer and longer.
+    pub(crate) fn wait_on(&mut self) {
+        self.waiting_since = Some(Instant::now());
+        self.wait = (self.wait * 2).min(WAIT_MAX);
+    }
+
+    /// Polled while somebody waits; ready once the transport is dead. The wait begins with the first poll after progress.
     pub(crate) fn poll_dead(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
         loop {
             if let Some(probe) = &mut self.probe {
                 let result = ready!(Pin::new(probe).poll(cx));
                 self.probe = None;
                 match result {
-                    Ok(()) => {
-                        self.waiting_since = Some(Instant::now());
-                        self.wait = (self.wait * 2).min(WAIT_MAX);
-                    }
-                    Err(failure) => return Poll::Ready(self.shared.stalled(self.epoch, &failure)),
+                    Ok(()) => self.wait_on(),
+                    Err(failure) => return Poll::Ready(self.shared.stalled(self.kind, self.epoch, &failure)),
                 }
             }
             let deadline = *self.waiting_since.get_or_insert_with(Instant::now) + self.wait;
@@ -80,7 +86,7 @@ impl Watchdog {
                 continue;
             }
             self.timer = None;
-            self.probe = Some(self.shared.prober.probe(self.probe_timeout));
+            self.probe = Some(self.shared.prober(self.kind).probe(self.probe_timeout));
         }
     }
 }
@@ -95,12 +101,12 @@ pub(super) async fn dead(shared: &Shared, config: &RouterConfig, epoch: u64, upl
             since = moved;
             continue;
         }
-        match shared.prober.probe(config.probe_timeout).await {
+        match shared.prober(TransportKind::P2p).probe(config.probe_timeout).await {
             Ok(()) => {
                 since = Instant::now();
                 wait = (wait * 2).min(WAIT_MAX);
             }
-            Err(failure) => return shared.stalled(epoch, &failure),
+            Err(failure) => return shared.stalled(TransportKind::P2p, epoch, &failure),
         }
     }
 }
@@ -110,9 +116,12 @@ fn first_wait(config: &RouterConfig) -> Duration {
 }
 
 impl Shared {
-    /// Takes p2p down; the words for whoever waits.
-    fn stalled(&self, epoch: u64, probe: &Failure) -> Failure {
-        self.tell(|machine, now| machine.stalled(now, epoch));
-        Failure::new(FailureKind::Timeout, format!("p2p has stalled: nothing arrives, and a probe failed: {probe}"))
+    /// Takes p2p down, if it is p2p; the words for whoever waits.
+    fn stalled(&self, kind: TransportKind, epoch: u64, probe: &Failure) -> Failure {
+        if kind == TransportKind::P2p {
+            self.tell(|machine, now| machine.stalled(now, epoch));
+        }
+        let message = format!("{} has stalled: nothing arrives, and a probe failed: {probe}", kind.name());
+        Failure::new(FailureKind::Timeout, message)
     }
 }

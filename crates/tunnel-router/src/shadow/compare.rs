@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use http::{HeaderMap, HeaderName, header};
 
 use super::Seen;
+use crate::failover::UNKNOWN_TYPE;
 
 /// Headers that differ by nature or belong to the hop: time, connection and length (the body is compared itself), what the
 /// hops add, cookies that are new each time, and CORS, which the tunnel server answers itself.
@@ -36,7 +37,8 @@ pub(crate) fn differences(one: &Seen, other: &Seen, ignored: &[HeaderName]) -> V
     let names: BTreeSet<&str> = one.headers.keys().chain(other.headers.keys()).map(HeaderName::as_str).collect();
     for name in names {
         let is_ignored = ignored.iter().any(|ignored| ignored.as_str() == name);
-        if !is_ignored && !is_left_out(name) && last(&one.headers, name) != last(&other.headers, name) {
+        let value = |seen: &Seen| last(&seen.headers, name).or_else(|| default(name)).map(str::to_owned);
+        if !is_ignored && !is_left_out(name) && value(one) != value(other) {
             found.push(format!("header {name}"));
         }
     }
@@ -49,6 +51,11 @@ pub(crate) fn differences(one: &Seen, other: &Seen, ignored: &[HeaderName]) -> V
 fn is_left_out(name: &str) -> bool {
     LEFT_OUT.iter().any(|left_out| left_out.as_str() == name)
         || LEFT_OUT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// What a header means that is not there: tunnel servers write it out.
+fn default(name: &str) -> Option<&'static str> {
+    (name == header::CONTENT_TYPE.as_str()).then_some(UNKNOWN_TYPE)
 }
 
 /// Today's tunnel keeps one of repeated headers, and text only.

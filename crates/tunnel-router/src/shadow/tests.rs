@@ -37,6 +37,13 @@ fn finds_what_differs_and_nothing_else() {
 }
 
 #[test]
+fn a_content_type_that_the_tunnel_server_adds_is_no_difference() {
+    let without = seen(200, &[], 1);
+    assert!(differences(&without, &seen(200, &[("content-type", "application/octet-stream")], 1), &[]).is_empty());
+    assert_eq!(differences(&without, &seen(200, &[("content-type", "text/plain")], 1), &[]), ["header content-type"]);
+}
+
+#[test]
 fn the_budget_is_for_a_minute() {
     let budget = Budget::default();
     let at = Duration::from_secs;

@@ -197,6 +197,32 @@ async fn a_stalled_response_continues_within_the_stall_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stalled_legacy_response_continues_over_p2p_and_waits_on_without_p2p() {
+    for p2p_is_back in [true, false] {
+        let (p2p, legacy) = (Fake::p2p(), Fake::legacy());
+        p2p.is(fake::down());
+        let router = over(&p2p, &legacy, RouterConfig::default()).await;
+        let file = File::new(content(1, 1000));
+        serve(&legacy, &file, Break::SilentAt(300));
+        serve(&p2p, &file, Break::Never);
+        legacy.with(|state| state.probe = None);
+        let mut body = router.send(get("/file")).await.unwrap().body;
+        for _ in 0..3 {
+            body.frame().await.unwrap().unwrap();
+        }
+        if p2p_is_back {
+            p2p.is(fake::healthy());
+        }
+        let last_byte = Instant::now();
+        match tokio::time::timeout(Duration::from_mins(2), body.frame()).await {
+            Ok(next) => assert_eq!(next.unwrap().unwrap().data_ref().unwrap()[..], file.content[300..400]),
+            Err(_) => assert!(!p2p_is_back, "nothing came"),
+        }
+        assert_eq!(last_byte.elapsed() <= Duration::from_millis(6500), p2p_is_back, "{:?}", last_byte.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_event_stream_is_left_alone_while_probes_succeed() {
     let (p2p, _legacy, router) = pair(RouterConfig::default()).await;
     let event = |text: &'static str| fake::Piece::Data(bytes::Bytes::from_static(text.as_bytes()));

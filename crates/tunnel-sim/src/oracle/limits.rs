@@ -9,6 +9,10 @@ pub const REQUEST_LIMIT: Duration = Duration::from_mins(5);
 /// the 10 to 15 s of the control stream's pings.
 pub const ABORT_LIMIT: Duration = Duration::from_secs(20);
 
+/// The same for what has come through a tunnel server: if the app's reset is lost, only the tunnel server's own limits end
+/// it, 30 s for a body and 75 s for a head in simulations. Here it is the longer one, and a little.
+pub const LEGACY_ABORT_LIMIT: Duration = Duration::from_secs(80);
+
 /// After faults have healed, a request succeeds within this: an attempt that began before has 5 s to fail, the pause
 /// after it has at most 7.5 s, and a connection that stood still is noticed as above.
 pub const RESUME_LIMIT: Duration = Duration::from_secs(30);

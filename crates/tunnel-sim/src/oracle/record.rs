@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tunnel_core::TransportKind;
 
-use super::Ending;
+use super::{ABORT_LIMIT, Ending, LEGACY_ABORT_LIMIT};
 
 pub(super) struct Record {
     pub(super) began: Instant,
@@ -72,6 +72,14 @@ impl Record {
 
     pub(super) fn is_working(&self) -> bool {
         self.executions.iter().any(|execution| execution.working)
+    }
+
+    /// Whether the service works on it so long after its end for the client.
+    pub(super) fn works_too_long(&self, since: Duration) -> bool {
+        self.executions.iter().any(|execution| {
+            let limit = if execution.by == Some(TransportKind::Legacy) { LEGACY_ABORT_LIMIT } else { ABORT_LIMIT };
+            execution.working && since > limit
+        })
     }
 
     pub(super) fn stop(&mut self, number: u32) {

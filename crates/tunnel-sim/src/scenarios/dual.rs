@@ -4,6 +4,7 @@ mod calm;
 mod down;
 mod failover;
 mod operator;
+mod posts;
 mod returning;
 mod shadow;
 mod tunnel_faults;
@@ -21,6 +22,7 @@ pub(super) use self::{
     down::{both_down, p2p_down},
     failover::failover,
     operator::kill_switch,
+    posts::posts,
     returning::{coming_back, flapping},
     shadow::shadow,
     tunnel_faults::tunnel_faults,

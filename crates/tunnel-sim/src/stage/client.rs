@@ -5,14 +5,14 @@ use std::{sync::Arc, time::Duration};
 use http::Method;
 use p2p_provider::simulator::{SimNode, SimP2P, SimPeerConfig};
 use tokio::time::{Instant, sleep, timeout};
-use tunnel_core::{Failure, Health, Request, Transport, TransportKind, Via};
+use tunnel_core::{Failure, Health, Request, Transport, Via};
 use tunnel_legacy::{LegacyClient, LegacyConfig};
 use tunnel_p2p::{Client, ClientConfig, Ticket};
 use tunnel_router::{Router, RouterConfig};
 
 use super::{
     Caller, SimHost, Stage, Talk,
-    caller::{check_head, http_request, is_of_the_service, note},
+    caller::{check_head, http_request, note},
     tunnel::Account,
     ws,
 };
@@ -297,12 +297,6 @@ impl Caller for SimClient {
                 return if delivered { Ending::Failed } else { Ending::Undelivered };
             }
         };
-        let legacy = response.via.is_some_and(|via| via.transport == TransportKind::Legacy);
-        if legacy && !is_of_the_service(response.status) {
-            // The tunnel server's own words.
-            note(self, plan.id, &format!("is answered with {}", response.status));
-            return Ending::Failed;
-        }
         let execution = check_head(oracle, plan, response.status, &response.headers);
         self.answered(plan.id, execution, response.via);
         match read(response.body, plan, Side::Response(execution), pace, oracle).await {

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use p2p_provider::simulator::SimNode;
@@ -58,6 +59,7 @@ impl SimTunnelServer {
         let seed = stage.random(u64::from_be_bytes(std::array::from_fn(|i| node.id().0[i]))).u64(..);
         let clock = Clock::starting_at(MORNING);
         let mut config = TunnelServerConfig::new("open-tunnel", clock).with_random(Random::seeded(seed));
+        config.limits.idle_timeout = Duration::from_secs(30);
         change(&mut config);
         let this = Self { node, config, accounts: Arc::default(), running: Mutex::default() };
         this.run();

@@ -16,8 +16,8 @@ use crate::{
     simulator::{peer::SimPeerConfig, world::Nat},
 };
 
-/// Connections that wait to be accepted; further ones are refused.
-const BACKLOG_MAX: usize = 128;
+/// Connections that wait to be accepted; further ones are refused. As many as tokio's listeners ask the system for.
+const BACKLOG_MAX: usize = 1024;
 
 /// Bytes that may be unread on one side: of the order of what systems start with.
 const WINDOW: u64 = 256 << 10;

@@ -44,7 +44,8 @@ pub(in crate::scenarios) async fn p2p_down(stage: Stage) {
     let cast = Cast { stage: stage.clone(), tunnel, host, client };
     cast.enrolled().await;
     for _ in 0..60 {
-        let plan = carried(&mut random);
+        // Of larger ones it depends on those before when a window opens.
+        let plan = Plan { down: random.u64(..16_000), ..carried(&mut random) };
         let [without, with] = [&plain, &cast.client].map(|client| client.begin(plan));
         let start = Instant::now();
         let plainly = plain.pursue(&without, Pace::Fast).await;

@@ -30,17 +30,17 @@ async fn ask_until(client: SimClient, end: Instant, part: u64, pause: u64) {
 pub(in crate::scenarios) async fn coming_back(stage: Stage) {
     let mut random = stage.random(0);
     let cast = Cast::connected(stage.clone(), Conditions::new(Duration::from_millis(20)), |_| {}).await;
-    for _ in 0..5 {
+    for _ in 0..3 {
         let fault = cast.harm_p2p(&mut random).await;
-        let lasts = Duration::from_secs(random.u64(1..200));
-        ask_until(cast.client.clone(), Instant::now() + lasts, random.u64(..), 2000).await;
+        let lasts = Duration::from_secs(random.u64(1..120));
+        ask_until(cast.client.clone(), Instant::now() + lasts, random.u64(..), 4000).await;
         drop(fault);
         cast.host.open_again().await;
         cast.client.connected().await;
         // Requests that begin a minute later must use p2p: the oracle sees to it.
         let asking: Vec<LocalBoxFuture<'static, ()>> = (0..2)
             .map(|_| {
-                Box::pin(ask_until(cast.client.clone(), Instant::now() + 2 * RETURN_WITHIN, random.u64(..), 2000)) as _
+                Box::pin(ask_until(cast.client.clone(), Instant::now() + 2 * RETURN_WITHIN, random.u64(..), 4000)) as _
             })
             .collect();
         together(asking).await;
@@ -67,7 +67,7 @@ pub(in crate::scenarios) async fn flapping(stage: Stage) {
             sleep(Duration::from_millis(random.u64(100..up_max))).await;
         }
     };
-    let asking = ask_until(cast.client.clone(), end, 1, 4000);
+    let asking = ask_until(cast.client.clone(), end, 1, 12_000);
     tokio::join!(biased; asking, flapping);
     cast.settle().await;
 }

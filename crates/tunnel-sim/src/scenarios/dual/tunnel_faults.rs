@@ -13,14 +13,14 @@ pub(in crate::scenarios) async fn tunnel_faults(stage: Stage) {
     let mut random = stage.random(0);
     let conditions = Conditions::new(Duration::from_millis(15)).jitter(Duration::from_millis(10));
     let cast = Cast::connected(stage.clone(), conditions, |_| {}).await;
-    for round in 0..8 {
+    for round in 0..4 {
         // Every other time there is nothing but the tunnel server.
         let parted = (round % 2 == 1).then(|| cast.part());
         if parted.is_some() {
             cast.given_up().await;
         }
-        let end = Instant::now() + Duration::from_secs(25);
-        let asking = (0..6).map(|_| -> LocalBoxFuture<'static, ()> {
+        let end = Instant::now() + Duration::from_secs(15);
+        let asking = (0..4).map(|_| -> LocalBoxFuture<'static, ()> {
             let (client, mut random, well) = (cast.client.clone(), random.fork(), parted.is_none());
             Box::pin(async move {
                 while Instant::now() < end {
@@ -41,7 +41,7 @@ pub(in crate::scenarios) async fn tunnel_faults(stage: Stage) {
         let trouble = async {
             sleep(Duration::from_millis(random.u64(..3000))).await;
             let fault = cast.harm_tunnel(&mut random);
-            sleep(Duration::from_millis(random.u64(100..20_000))).await;
+            sleep(Duration::from_millis(random.u64(100..12_000))).await;
             drop(fault);
             cast.heal().await;
         };
