@@ -22,7 +22,12 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time::sleep};
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 pub(crate) use self::{
     gateway::GatewayAdmin,
@@ -40,6 +45,8 @@ const CONNECTIONS_MAX: usize = 16;
 const BODY_BYTES_MAX: usize = 4 * 1024;
 /// How long a connection may stay silent.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may last: longer than anybody needs, and no connection holds its place for ever.
+const CONNECTION_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long accepting pauses after an error, which is mostly a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -93,7 +100,7 @@ impl AdminServer {
                         let connection = http.serve_connection(TokioIo::new(stream), service);
                         connections.spawn(async move {
                             // Whoever asked has seen the end of the connection.
-                            let _ = connection.await;
+                            let _ = timeout(CONNECTION_TIMEOUT, connection).await;
                             drop(permit);
                         });
                     }

@@ -329,7 +329,7 @@ as `x-tunnel-access-token: TOKEN` or `authorization: Bearer TOKEN`:
 
 const STATUS_EXAMPLES: &str = "\
 Examples:
-  tunnel-p2p gateway --ticket-file ~/ticket --tunnel http://tunnel.example.org --admin 127.0.0.1:8018
+  tunnel-p2p gateway --ticket-file ~/ticket --admin 127.0.0.1:8018
   tunnel-p2p status
   tunnel-p2p status --admin 127.0.0.1:8018 --decisions
   tunnel-p2p status --json | jq .health
@@ -340,7 +340,7 @@ Exit codes:
   4  a gateway: requests take the tunnel server; a host: one of two ways works
   5  no way works
 
-What can be changed while a gateway runs, with what answers in JSON:
+What can be changed while a gateway runs; the answers are JSON:
   curl -H 'x-tunnel-admin: 1' -d '{\"mode\":\"legacy\"}' http://127.0.0.1:8018/mode
   curl -H 'x-tunnel-admin: 1' -d '{\"on\":true}' http://127.0.0.1:8018/kill-switch
   curl -H 'x-tunnel-admin: 1' -X POST http://127.0.0.1:8018/reload

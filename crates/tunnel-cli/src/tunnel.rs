@@ -2,6 +2,7 @@
 
 mod client;
 mod host;
+mod stripped;
 
 use tunnel_core::convert::{LossClass, LossPolicy};
 use tunnel_legacy::{LegacyConfig, LegacyError, TunnelUrl};
@@ -11,7 +12,7 @@ pub(crate) use self::{
     host::{TunnelHost, TunnelHostSettings},
 };
 use crate::{
-    config::{GatewayOptions, set},
+    config::{GatewayOptions, ModeOption, ProfileOption, set},
     error::CliError,
     secret::secret,
 };
@@ -21,6 +22,10 @@ pub(crate) fn client_config(options: &GatewayOptions) -> Result<Option<LegacyCon
     let tunnel = &options.tunnel;
     let Some(url) = &tunnel.tunnel else { return no_tunnel(options) };
     let mut config = LegacyConfig::new(parse(url)?);
+    if options.client_id.is_none() && options.profile == Some(ProfileOption::Plain) {
+        return Err(CliError::usage("a tunnel server wants to know whom to ask, and plain requests do not say it")
+            .next("give the client id of the host: --client-id ID"));
+    }
     config.client_id.clone_from(&options.client_id);
     config.token = secret("tunnel token", tunnel.tunnel_token.as_ref(), tunnel.tunnel_token_file.as_deref())?;
     config.signature =
@@ -48,6 +53,8 @@ fn no_tunnel(options: &GatewayOptions) -> Result<Option<LegacyConfig>, CliError>
         ("kill-switch-file", routing.kill_switch_file.is_some()),
         ("rollout", routing.rollout.is_some()),
         ("shadow", routing.shadow.is_some()),
+        ("mode", routing.mode == Some(ModeOption::Legacy)),
+        ("rule", routing.rule.iter().any(|rule| rule.mode == ModeOption::Legacy)),
     ];
     match given.iter().find(|(_, given)| *given) {
         Some((name, _)) => Err(CliError::usage(format!("`{name}` is about a tunnel server, and none is given"))

@@ -16,7 +16,7 @@ use crate::{
     secret::secret,
 };
 
-/// Where MoosicBox's clients look for it when nothing else is said.
+/// Beside the port of the gateway.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8016);
 
 /// Runs a tunnel server until it is told to stop.

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tunnel_core::{Failure, FailureKind, Handler};
 use tunnel_legacy::{AuthClient, LegacyHost, LegacyHostConfig, LegacyHostState, TunnelUrl};
 
-use super::{not_usable, parse};
+use super::{not_usable, parse, stripped::Stripped};
 use crate::{
     config::{HostOptions, set},
     error::CliError,
@@ -106,6 +106,7 @@ impl TunnelHost {
     /// Does nothing before [`run`](Self::run).
     pub(crate) fn new(settings: TunnelHostSettings, handler: Arc<dyn Handler>) -> Result<Self, CliError> {
         let auth = AuthClient::new(settings.config.url.clone()).map_err(not_usable)?;
+        let handler = Arc::new(Stripped::new(handler, settings.config.client_id.clone()));
         Ok(Self { settings, auth, handler, now: Mutex::new(Now::Registering(None)) })
     }
 

@@ -109,6 +109,9 @@ fn without_a_ticket_everything_takes_the_tunnel_server() {
     assert_eq!(came(&url), by("legacy", "only-transport"));
     let answer = post(&url, "/api/echo", "content-type: application/json\r\n", "{\"a\":1}");
     assert_eq!((answer.status, answer.header("x-demo-method")), (200, "POST"));
+    let target = |path| get(&url, path).json()["target"].as_str().expect("a target").to_owned();
+    assert_eq!(target("/api/echo"), "/api/echo", "the service does not see whom the tunnel server was to ask");
+    assert_eq!(target("/api/echo?clientId=home&a=1"), "/api/echo?a=1");
     let answer = post(&url, "/upload", "", "no JSON");
     assert_eq!((answer.status, answer.header("x-tunnel-outcome")), (502, "not-executed"), "{answer:?}");
     let status = run(world.home.path(), &["status", "--admin", &admin]);

@@ -69,6 +69,8 @@ fn routing_options_that_make_no_sense_are_refused() {
         (&["gateway", "--tunnel", "http://127.0.0.1:9", "--mode", "p2p-only"], "p2p"),
         (&["gateway", "--tunnel", "http://127.0.0.1:9", "--tunnel-allow-loss", "body"], "preconditions"),
         (&["gateway", "--tunnel", "http://127.0.0.1:9", "--tunnel-token", "Bearer x"], "Bearer"),
+        (&["gateway", "--tunnel", "http://127.0.0.1:9", "--profile", "plain"], "--client-id"),
+        (&["gateway", "--ticket", "x", "--mode", "legacy"], "not valid"),
         (&["tunnel-server"], "--access-token-file"),
     ] {
         let message = refused(home.path(), 2, args, &[]);
