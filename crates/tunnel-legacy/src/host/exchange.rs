@@ -3,8 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::{FutureExt, StreamExt};
-use http::{HeaderValue, header};
-use http_body::Body as _;
+use http::header;
 use tokio::{sync::mpsc, task::yield_now};
 use tunnel_core::{
     Failure, FailureKind, Handler, Request, WsMessage,
@@ -13,7 +12,7 @@ use tunnel_core::{
 };
 
 use super::{encode::Encoder, refusal, window::Window};
-use crate::message::ToServer;
+use crate::{message::ToServer, reason};
 
 /// What answering a request needs.
 pub(super) struct Exchange {
@@ -42,7 +41,7 @@ impl Exchange {
         match response {
             Ok(response) => match self.pass_on(response).await {
                 Ended::Whole | Ended::Cut => {}
-                Ended::Broken { failure, packets: 0, .. } => self.refuse(&failure).await,
+                Ended::Broken { failure, packets: 0, .. } => self.refuse(&begun(failure)).await,
                 Ended::Broken { failure, packets, has_length } => self.break_off(&failure, packets, has_length).await,
             },
             Err(failure) => self.refuse(&failure).await,
@@ -55,11 +54,7 @@ impl Exchange {
         self.pass_on(refusal::response(failure)).await;
     }
 
-    async fn pass_on(&mut self, mut response: tunnel_core::Response) -> Ended {
-        // A length that is known is said, so that a part cannot pass for the whole. Zero may be that of a HEAD.
-        if let Some(bytes @ 1..) = response.body.size_hint().exact() {
-            response.headers.entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(bytes));
-        }
+    async fn pass_on(&mut self, response: tunnel_core::Response) -> Ended {
         let has_length = response.headers.contains_key(header::CONTENT_LENGTH);
         let broken = |failure, packets| Ended::Broken { failure, packets, has_length };
         let mut packets = match Packets::new(self.request_id, response) {
@@ -115,6 +110,14 @@ impl Exchange {
         }
         // Without a length any end would look like the end: there is none.
     }
+}
+
+/// The failure of a response whose head was there: nobody may take its request for one that was not executed.
+fn begun(failure: Failure) -> Failure {
+    if reason::is_not_executed(failure.kind()) {
+        return Failure::new(FailureKind::Aborted, failure.message().to_owned());
+    }
+    failure
 }
 
 fn panicked() -> Failure {

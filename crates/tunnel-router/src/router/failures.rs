@@ -30,9 +30,11 @@ pub(crate) const fn may_differ(kind: FailureKind) -> bool {
     )
 }
 
-/// Both transports failed. It is a timeout if one of them was, and that legacy cannot carry the request stays what it is.
+/// Both transports failed. What both of them say, that they are closed for example, stays; it is a timeout if one of them
+/// was, and that legacy cannot carry the request stays what it is.
 pub(crate) fn both(p2p: &Failure, legacy: &Failure) -> Failure {
     let kind = match (p2p.kind(), legacy.kind()) {
+        (one, other) if one == other => one,
         (_, kind) if !blames_transport(kind) => kind,
         (FailureKind::Timeout, _) | (_, FailureKind::Timeout) => FailureKind::Timeout,
         _ => FailureKind::Unreachable,

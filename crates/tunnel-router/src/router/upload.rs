@@ -31,11 +31,13 @@ pub(super) fn is_short(body: &Body, limit: usize) -> bool {
 }
 
 /// Takes a body into memory, if it is not longer than `limit`. A longer one, and one with trailers, comes back as a stream,
-/// whole. An error is that of the body itself, or a timeout of its source. Dropping the future drops the body.
+/// whole. An error is that of the body itself, of its length if it is not the declared one, or a timeout of its source.
+/// Dropping the future drops the body.
 pub(super) async fn collect(mut body: Body, limit: usize) -> Result<Body, Failure> {
     if body.is_buffered() {
         return Ok(body);
     }
+    let declared = body.size_hint().exact();
     let mut pieces = VecDeque::new();
     let mut bytes = 0;
     loop {
@@ -43,7 +45,13 @@ pub(super) async fn collect(mut body: Body, limit: usize) -> Result<Body, Failur
         let frame = frame.await.map_err(|_| {
             Failure::new(FailureKind::Timeout, format!("no byte of the request body came within {PIECE_TIMEOUT:?}"))
         })?;
-        let Some(frame) = frame.transpose()? else { return Ok(Body::full(joined(pieces, bytes))) };
+        let Some(frame) = frame.transpose()? else {
+            if let Some(declared) = declared.filter(|&declared| declared != bytes as u64) {
+                let message = format!("the request body has {bytes} bytes, not the {declared} that it was said to have");
+                return Err(Failure::new(FailureKind::Protocol, message));
+            }
+            return Ok(Body::full(joined(pieces, bytes)));
+        };
         let is_trailers = frame.is_trailers();
         bytes += frame.data_ref().map_or(0, Bytes::len);
         pieces.push_back(frame);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use tunnel_core::{Failure, FailureKind, Request, Response, SendError, TransportKind};
+use tunnel_core::{Failure, FailureKind, Health, Request, Response, SendError, TransportKind};
 
 use super::Exchange;
 use crate::router::{failures, shared::Shared, upload, watchdog};
@@ -22,10 +22,12 @@ impl Exchange {
         let result = if kind == TransportKind::P2p {
             let epoch = self.shared.look(crate::health::Machine::epoch);
             let begun = Instant::now();
+            // Without a connection nothing is delivered: p2p gives up by itself then, and hands the request back.
+            let connected = matches!(transport.health(), Health::Healthy { .. });
             let result = tokio::select! {
                 biased;
                 result = transport.send(request) => result,
-                failure = watchdog::dead(&self.shared, &self.active.config, epoch, upload.as_deref()) => {
+                failure = watchdog::dead(&self.shared, &self.active.config, epoch, upload.as_deref()), if connected => {
                     Err(SendError::unknown(failure))
                 }
             };
