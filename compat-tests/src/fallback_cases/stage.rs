@@ -79,6 +79,7 @@ impl Handler for Watched {
 }
 
 /// The defaults, but for what would make cases long: probes follow each other quickly.
+#[expect(clippy::field_reassign_with_default, reason = "RouterConfig is non-exhaustive: there is no other way")]
 pub(super) fn config() -> RouterConfig {
     let mut config = RouterConfig::default();
     config.probe_timeout = Duration::from_millis(500);

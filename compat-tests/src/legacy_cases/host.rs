@@ -215,13 +215,11 @@ async fn let_in_later<W: World>(world: W, refusal: impl Fn() -> Answer<W> + Send
         if number <= 3 {
             return refusal();
         }
-        match head.path() {
-            "/auth/signature-token" => token(),
-            _ => {
-                let sockets = sockets.clone();
-                Answer::websocket(false, move |socket| async move { drop(sockets.send(socket).await) })
-            }
+        if head.path() == "/auth/signature-token" {
+            return token();
         }
+        let sockets = sockets.clone();
+        Answer::websocket(false, move |socket| async move { drop(sockets.send(socket).await) })
     };
     let server = ScriptedServer::start(&world, script).await;
     let handler = Arc::new(Service::hello());

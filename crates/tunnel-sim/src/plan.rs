@@ -16,6 +16,7 @@ pub use self::{
 
 /// One request: what goes up, what comes down, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent property of the request")]
 pub struct Plan {
     /// Names the request; every byte of its bodies depends on it.
     pub id: u64,

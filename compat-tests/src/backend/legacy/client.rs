@@ -38,8 +38,8 @@ impl<W: World> LegacyRunningClient<W> {
             account.client_id = client_id;
         }
         if settings.credential == Credential::Wrong {
-            account.token = "wrong".to_owned();
-            account.signature = "wrong".to_owned();
+            "wrong".clone_into(&mut account.token);
+            "wrong".clone_into(&mut account.signature);
         }
         let mut config = LegacyConfig::new(url(server));
         config.client_id = Some(account.client_id.clone());

@@ -117,6 +117,7 @@ impl<W: World> Server<W> {
         self.run().await;
     }
 
+    #[expect(clippy::field_reassign_with_default, reason = "Limits is non-exhaustive: there is no other way")]
     async fn run(&self) {
         let inner = &*self.0;
         let port = inner.machine.listen().await.expect("its port is free");

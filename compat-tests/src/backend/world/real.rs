@@ -182,11 +182,11 @@ impl AsyncWrite for RealIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(cx, |socket| &mut socket.writer, |stream, cx| stream.poll_flush(cx))
+        self.poll(cx, |socket| &mut socket.writer, AsyncWrite::poll_flush)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(cx, |socket| &mut socket.writer, |stream, cx| stream.poll_shutdown(cx))
+        self.poll(cx, |socket| &mut socket.writer, AsyncWrite::poll_shutdown)
     }
 }
 

@@ -47,7 +47,8 @@ pub(super) async fn collect(mut body: Body, limit: usize) -> Result<Body, Failur
         })?;
         let Some(frame) = frame.transpose()? else {
             if let Some(declared) = declared.filter(|&declared| declared != bytes as u64) {
-                let message = format!("the request body has {bytes} bytes, not the {declared} that it was said to have");
+                let message =
+                    format!("the request body has {bytes} bytes, not the {declared} that it was said to have");
                 return Err(Failure::new(FailureKind::Protocol, message));
             }
             return Ok(Body::full(joined(pieces, bytes)));

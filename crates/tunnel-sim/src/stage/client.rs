@@ -207,9 +207,9 @@ impl Ways {
                 config.seed = seed;
                 let both = Router::start(Some(Arc::clone(p2p) as _), Some(legacy), config);
                 let both = both.expect("the settings are right");
-                let (seen, connection) = (both.clone(), Arc::clone(p2p));
+                let (seen, link) = (both.clone(), Arc::clone(p2p));
                 let watch = stage.oracle.watch(name, move || Sight {
-                    connected: matches!(connection.health(), Health::Healthy { .. }),
+                    connected: matches!(link.health(), Health::Healthy { .. }),
                     switches: seen.status().counts.switches,
                 });
                 router = Some((both.clone(), watch));

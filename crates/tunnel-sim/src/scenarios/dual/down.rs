@@ -46,17 +46,17 @@ pub(in crate::scenarios) async fn p2p_down(stage: Stage) {
     for _ in 0..60 {
         // Of larger ones it depends on those before when a window opens.
         let plan = Plan { down: random.u64(..16_000), ..carried(&mut random) };
-        let [without, with] = [&plain, &cast.client].map(|client| client.begin(plan));
+        let [lone, both] = [&plain, &cast.client].map(|client| client.begin(plan));
         let start = Instant::now();
-        let plainly = plain.pursue(&without, Pace::Fast).await;
+        let plainly = plain.pursue(&lone, Pace::Fast).await;
         let middle = Instant::now();
-        let ending = cast.client.pursue(&with, Pace::Fast).await;
-        let (took, took_plainly) = (middle.elapsed(), middle - start);
-        if [plainly, ending] != [Ending::Complete; 2] || cast.ways(with.id) != [TransportKind::Legacy] {
-            stage.oracle.violate(format!("{with:?} ended as {ending:?} by {:?}", cast.ways(with.id)));
+        let ending = cast.client.pursue(&both, Pace::Fast).await;
+        let (took, alone) = (middle.elapsed(), middle - start);
+        if [plainly, ending] != [Ending::Complete; 2] || cast.ways(both.id) != [TransportKind::Legacy] {
+            stage.oracle.violate(format!("{both:?} ended as {ending:?} by {:?}", cast.ways(both.id)));
         }
-        if took.abs_diff(took_plainly) > STEP {
-            stage.oracle.violate(format!("{with:?} took {took:?}, and {took_plainly:?} without a dead p2p"));
+        if took.abs_diff(alone) > STEP {
+            stage.oracle.violate(format!("{both:?} took {took:?}, and {alone:?} without a dead p2p"));
         }
         sleep(Duration::from_millis(random.u64(..2000))).await;
     }

@@ -52,6 +52,7 @@ pub(in crate::scenarios) async fn kill_switch(stage: Stage) {
     cast.settle().await;
 }
 
+#[expect(clippy::field_reassign_with_default, reason = "RouterConfig is non-exhaustive: there is no other way")]
 fn settings(random: &mut fastrand::Rng) -> RouterConfig {
     let mode = |random: &mut fastrand::Rng| [Mode::Legacy, Mode::P2pFirst, Mode::P2pOnly][random.usize(..3)];
     let mut config = RouterConfig::default();

@@ -81,8 +81,8 @@ fn post(random: &mut fastrand::Rng) -> Plan {
     let bytes = [random.u64(2..500), random.u64(2..40_000)][random.usize(..2)];
     match random.u8(..8) {
         0 => Plan { gap, ..Plan::upload(0, bytes) },
-        1 => Plan { gap, verb: Verb::Echo, ..Plan::json(0, bytes) },
-        2 => Plan { gap, verb: Verb::Ignore, down, ..Plan::json(0, bytes) },
-        _ => Plan { gap, down, ..Plan::json(0, bytes) },
+        1 => Plan { verb: Verb::Echo, gap, ..Plan::json(0, bytes) },
+        2 => Plan { verb: Verb::Ignore, down, gap, ..Plan::json(0, bytes) },
+        _ => Plan { down, gap, ..Plan::json(0, bytes) },
     }
 }
