@@ -1,6 +1,7 @@
 //! What a backend is.
 
 mod any;
+pub mod differences;
 pub mod dual;
 pub mod iroh;
 pub mod legacy;

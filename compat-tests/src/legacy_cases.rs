@@ -58,9 +58,9 @@ macro_rules! for_each_legacy_case {
             }
             flow {
                 an_unread_gigabyte_costs_little_memory
+                small_pieces_cost_little_memory_as_well
                 an_unread_response_delays_no_other
                 an_unread_response_of_a_host_without_flow_control_is_cut
-                small_pieces_cost_little_memory_as_well
             }
         }
     };

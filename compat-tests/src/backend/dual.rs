@@ -14,7 +14,8 @@ pub use self::{
 };
 use super::{
     Backend, ClientSettings, Credential, HostSettings, Run,
-    legacy::{LegacyBackend, Server, differences},
+    differences::{self, Way},
+    legacy::{LegacyBackend, Server},
     world::World,
 };
 
@@ -93,15 +94,7 @@ impl<W: World, const UP: bool> Run for DualBackend<W, UP> {
         F: Fn(Self) -> Fut,
         Fut: Future<Output = ()>,
     {
-        W::run(name, |world| {
-            let running = case(Self::new(world));
-            async move {
-                if UP {
-                    running.await;
-                } else {
-                    differences::run(name, running).await;
-                }
-            }
-        });
+        let way = if UP { Way::Dual } else { Way::Fallen };
+        W::run(name, |world| differences::run(way, name, case(Self::new(world))));
     }
 }

@@ -1,7 +1,6 @@
 //! The backends `legacy` and `simulated_legacy`: a host, its clients, and a tunnel server between them.
 
 mod client;
-pub mod differences;
 mod host;
 mod server;
 
@@ -21,11 +20,15 @@ pub use self::{
     host::{DeadLegacyHost, LegacyRunningHost},
     server::{Account, Server},
 };
-use super::{Backend, ClientSettings, HostSettings, Run, world::World};
+use super::{
+    Backend, ClientSettings, HostSettings, Run,
+    differences::{self, Way},
+    world::World,
+};
 
 /// One tunnel server, with the mistakes of the published one mended, and whoever is connected to it.
 ///
-/// The cases in the [table of differences](differences) must fail as it says; all others pass.
+/// The cases in the [table of differences](super::differences) must fail as it says; all others pass.
 #[derive(Clone)]
 pub struct LegacyBackend<W: World>(Arc<Inner<W>>);
 
@@ -88,6 +91,6 @@ impl<W: World> Run for LegacyBackend<W> {
         F: Fn(Self) -> Fut,
         Fut: Future<Output = ()>,
     {
-        W::run(name, |world| differences::run(name, case(Self::new(world))));
+        W::run(name, |world| differences::run(Way::Legacy, name, case(Self::new(world))));
     }
 }

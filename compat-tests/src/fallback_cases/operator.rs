@@ -141,15 +141,13 @@ pub async fn a_rollout_of_nothing_and_of_everything<W: World>(world: W) {
     let mut config = stage::config();
     config.rollout_percent = 0.0;
     let stage = Stage::with(world, Service::hello(), config.clone()).await;
-    for number in 0..20 {
-        let target = format!("/?clientId=client-{number}");
-        drop(stage.answer(get(&target), Legacy, Reason::Rollout).await);
+    for _ in 0..20 {
+        drop(stage.answer(get("/?clientId=home-0"), Legacy, Reason::Rollout).await);
     }
     config.rollout_percent = 100.0;
     stage.router.reload(config).expect("the settings are right");
-    for number in 0..20 {
-        let target = format!("/?clientId=client-{number}");
-        drop(stage.answer(get(&target), P2p, Reason::P2pHealthy).await);
+    for _ in 0..20 {
+        drop(stage.answer(get("/?clientId=home-0"), P2p, Reason::P2pHealthy).await);
     }
     assert_eq!((stage.seen.by(P2p), stage.seen.by(Legacy)), (20, 20));
 }

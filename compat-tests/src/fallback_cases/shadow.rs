@@ -28,14 +28,14 @@ fn comparing() -> RouterConfig {
 
 /// Asks some times, and waits until all answers have been compared; what the counters say then: equal and different ones.
 async fn compared<W: World>(stage: &Stage<W>) -> (u64, u64) {
-    for _ in 0..REQUESTS {
+    for number in 1..=REQUESTS {
         let response = stage.answer(get("/"), P2p, Reason::P2pHealthy).await;
         assert_eq!(text(response.body).await.unwrap(), "p2p");
         let counted = || {
             let shadow = stage.router.status().counts.shadow;
             shadow.matched + shadow.mismatched
         };
-        until("the comparison", || counted() == stage.seen.by(P2p) as u64).await;
+        until("the comparison", || counted() == number).await;
     }
     let shadow = stage.router.status().counts.shadow;
     (shadow.matched, shadow.mismatched)

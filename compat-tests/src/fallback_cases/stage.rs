@@ -26,12 +26,13 @@ use crate::{
 
 /// A host, a client of it, and a router between two transports.
 pub(super) struct Stage<W: World> {
-    pub(super) world: W,
     pub(super) backend: DualBackend<W>,
     pub(super) host: DualHost<W>,
-    pub(super) client: DualClient<W>,
     pub(super) router: Router,
     pub(super) seen: Arc<Seen>,
+    // Both go on as long as this lives.
+    _world: W,
+    _client: DualClient<W>,
 }
 
 /// How often the handler was called, by the transport that called it.
@@ -108,7 +109,7 @@ impl<W: World> Stage<W> {
         let client = client(&backend, &host, config).await;
         soon("connecting", client.connected()).await.expect("both transports connect");
         let router = client.router();
-        Self { world, backend, host, client, router, seen }
+        Self { backend, host, router, seen, _world: world, _client: client }
     }
 
     /// p2p does not work, and never has.
@@ -119,7 +120,7 @@ impl<W: World> Stage<W> {
         let client = client(&backend, &host, config).await;
         soon("connecting", client.legacy_connected()).await.expect("legacy connects");
         let router = client.router();
-        Self { world, backend, host, client, router, seen }
+        Self { backend, host, router, seen, _world: world, _client: client }
     }
 
     /// Waits until the router takes p2p for good.

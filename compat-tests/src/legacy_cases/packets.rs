@@ -202,9 +202,9 @@ pub async fn a_reset_is_the_status_of_its_kind_or_cuts_the_body<W: World>(world:
     for kind in FailureKind::ALL {
         let (request, mut answer) = stage.ask().await;
         stage.host.write_text(&reset(request.request_id, kind)).await;
-        let response = head(&mut answer).await.unwrap();
-        assert_eq!(response.status, kind.status(), "{kind:?}");
-        assert!(text(response.body).await.unwrap().contains("made to fail"));
+        let error = head(&mut answer).await.unwrap_err();
+        assert_eq!(error.failure().kind(), kind);
+        assert!(error.failure().message().contains("made to fail"), "{error}");
     }
     let (request, mut answer) = stage.ask().await;
     stage.host.send(&packet(request.request_id, 1, false, "begin")).await;

@@ -46,7 +46,7 @@ pub enum LegacyLoss {
     #[error("the tunnel rounds numbers of the body or drops repeated keys")]
     BodyInexact,
     /// The body is longer than 262,144 bytes and is dropped, silently at the tunnel server.
-    #[error("the tunnel drops a body of {bytes} bytes")]
+    #[error("the tunnel carries bodies of at most 262144 bytes, not {bytes}")]
     BodyTooLong {
         /// The length of the body in bytes.
         bytes: usize,

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use futures::{Sink, Stream, stream::BoxStream};
@@ -91,6 +91,7 @@ impl Sink<WsMessage> for JsonSink {
     }
 }
 
+/// What the host says. Pings are those of the tunnel server, which the host knows nothing of.
 struct JsonStream {
     /// `None` after a fault.
     inner: Option<BoxStream<'static, Result<WsMessage, Failure>>>,
@@ -115,6 +116,12 @@ impl Stream for JsonStream {
                 fault.reader = Some(cx.waker().clone());
             }
         }
-        inner.as_mut().poll_next(cx)
+        loop {
+            match ready!(inner.as_mut().poll_next(cx)) {
+                // They are answered by now.
+                Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_))) => {}
+                message => return Poll::Ready(message),
+            }
+        }
     }
 }

@@ -30,12 +30,19 @@ pub(crate) const fn may_differ(kind: FailureKind) -> bool {
     )
 }
 
-/// Both transports failed. What both of them say, that they are closed for example, stays; it is a timeout if one of them
-/// was, and that legacy cannot carry the request stays what it is.
+/// Both transports failed. What both of them say, that they are closed for example, stays; so does that legacy cannot carry
+/// the request, or does not know who asks; else it is a timeout if one of them was.
 pub(crate) fn both(p2p: &Failure, legacy: &Failure) -> Failure {
+    if p2p == legacy {
+        return legacy.clone();
+    }
     let kind = match (p2p.kind(), legacy.kind()) {
         (one, other) if one == other => one,
-        (_, kind) if !blames_transport(kind) => kind,
+        // Whoever had no place there may have been executed here.
+        (FailureKind::Timeout, FailureKind::Overloaded) => FailureKind::Timeout,
+        // It would have been carried, so it may be another time.
+        (kind, FailureKind::Unsupported) if !blames_transport(kind) => kind,
+        (_, kind) if !blames_transport(kind) || kind == FailureKind::Unauthorized => kind,
         (FailureKind::Timeout, _) | (_, FailureKind::Timeout) => FailureKind::Timeout,
         _ => FailureKind::Unreachable,
     };

@@ -1,8 +1,8 @@
-//! Prints `spec/legacy-differences.md`.
+//! Prints `spec/differences.md`.
 
 #![expect(clippy::print_stdout, reason = "its purpose")]
 
-use compat_tests::backend::legacy::differences;
+use compat_tests::backend::differences;
 
 fn main() {
     print!("{}", differences::document());
