@@ -68,6 +68,17 @@ tests! {
     failing_dials "failing-dials"
     whole_way "whole-way"
     whole_way_faults "whole-way-faults"
+    dual_calm "dual-calm"
+    dual_p2p_down "dual-p2p-down"
+    failover_mid_body "failover-mid-body"
+    coming_back "coming-back"
+    dual_flapping "dual-flapping"
+    tunnel_server_faults "tunnel-server-faults"
+    both_down "both-down"
+    dual_posts "dual-posts"
+    dual_websockets "dual-websockets"
+    kill_switch_and_reload "kill-switch-and-reload"
+    shadow "shadow"
     swarm_repeats "swarm"
 }
 
