@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "this is what the example is for")]
 
 use std::{
+    collections::BTreeMap,
     ops::Range,
     process::ExitCode,
     sync::{
@@ -77,5 +78,12 @@ fn sweep(scenario: &Scenario, seeds: Range<u64>) -> usize {
         sum(|tally| tally.by_p2p),
         sum(|tally| tally.by_legacy),
     );
+    let mut counts = BTreeMap::new();
+    for (&what, &count) in reports.iter().flat_map(|report| &report.counts) {
+        *counts.entry(what).or_insert(0) += count;
+    }
+    for (what, count) in counts {
+        println!("  {what}: {count}");
+    }
     failed
 }

@@ -7,6 +7,7 @@ mod operator;
 mod posts;
 mod returning;
 mod shadow;
+mod truth;
 mod tunnel_faults;
 mod websockets;
 
@@ -128,6 +129,7 @@ impl Cast {
     async fn settle(&self) {
         self.enrolled().await;
         self.stage.settle_with(&[&self.client], &[&self.tunnel]).await;
+        truth::check(&self.stage, &self.client);
     }
 
     /// p2p dies, somehow.
