@@ -78,6 +78,7 @@ tests! {
     dual_posts "dual-posts"
     dual_websockets "dual-websockets"
     kill_switch_and_reload "kill-switch-and-reload"
+    dual_whole_way "dual-whole-way"
     shadow "shadow"
     swarm_repeats "swarm"
 }

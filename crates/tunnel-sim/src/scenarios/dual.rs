@@ -10,6 +10,7 @@ mod shadow;
 mod truth;
 mod tunnel_faults;
 mod websockets;
+mod whole_way;
 
 use std::time::Duration;
 
@@ -28,6 +29,7 @@ pub(super) use self::{
     shadow::shadow,
     tunnel_faults::tunnel_faults,
     websockets::websockets,
+    whole_way::whole_way,
 };
 use crate::{SimClient, SimHost, SimTunnelServer, Stage, plan::Plan};
 
