@@ -66,14 +66,15 @@ fn sweep(scenario: &Scenario, seeds: Range<u64>) -> usize {
     let failed = reports.iter().filter(|report| !report.violations.is_empty()).count();
     let sum = |count: fn(&Tally) -> u64| reports.iter().map(|report| count(&report.tally)).sum::<u64>();
     println!(
-        "{}: {failed} of {} seeds failed, in {:?}; requests: {} complete ({} of them executed more than once), {} failed, \
-         {} given up; {} answered by p2p, {} by legacy",
+        "{}: {failed} of {} seeds failed, in {:?}; requests: {} complete ({} of them executed more than once), {} failed (of \
+         them {} not executed), {} given up; {} answered by p2p, {} by legacy",
         scenario.name,
         reports.len(),
         begun.elapsed(),
         sum(|tally| tally.complete),
         sum(|tally| tally.repeated),
         sum(|tally| tally.failed),
+        sum(|tally| tally.undelivered),
         sum(|tally| tally.aborted),
         sum(|tally| tally.by_p2p),
         sum(|tally| tally.by_legacy),

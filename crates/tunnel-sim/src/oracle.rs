@@ -71,6 +71,8 @@ pub struct Tally {
     pub aborted: u64,
     /// Ended with an error.
     pub failed: u64,
+    /// Ended with one that says that the service has not seen the request.
+    pub undelivered: u64,
     /// Answered by p2p first.
     pub by_p2p: u64,
     /// Answered through a tunnel server first.
@@ -342,6 +344,7 @@ impl Oracle {
                 Some((Ending::Failed | Ending::Undelivered, _)) => tally.failed += 1,
                 None => {}
             }
+            tally.undelivered += u64::from(matches!(record.ended, Some((Ending::Undelivered, _))));
             match record.answered_by.and_then(|number| record.execution(number)?.by) {
                 Some(TransportKind::P2p) => tally.by_p2p += 1,
                 Some(_) => tally.by_legacy += 1,

@@ -24,6 +24,9 @@ const STALLED_LIMIT: Duration = Duration::from_millis(6500);
 /// The same, if only the tunnel server can see that it does: it gives up a silent host after 10 to 15 s.
 const HOST_LOST_LIMIT: Duration = Duration::from_secs(16);
 
+/// A response that lasts so long behind its cut has waited for a probe.
+const NOTICED: Duration = Duration::from_secs(5);
+
 /// A body of a tunnel server that p2p cannot continue waits for this long, and a little.
 const IDLE_LIMIT: Duration = Duration::from_secs(31);
 
@@ -137,7 +140,13 @@ impl Cut {
             (ending, Instant::now())
         };
         let ((ending, end), (fault, at)) = tokio::join!(biased; asking, cutting);
-        self.judge(cast, ending, at.map(|at| end - at));
+        let lasted = at.map(|at| end - at);
+        self.judge(cast, ending, lasted);
+        // It cannot have lasted so long without somebody noticing that nothing moves.
+        let is_dead = self.from == TransportKind::P2p && self.end != End::Closed;
+        if is_dead && lasted.is_some_and(|lasted| lasted > NOTICED) && cast.uses_p2p() {
+            stage.oracle.violate(format!("p2p is used, which has just died under {self:?}"));
+        }
         fault
     }
 
