@@ -174,6 +174,11 @@ impl Cut {
         let Some(first) = oracle.answered_by(plan.id) else {
             return oracle.violate(format!("{self:?} was not answered, though both transports worked"));
         };
+        let began_over =
+            usize::try_from(first).ok().and_then(|first| oracle.executions(plan.id).get(first - 1).copied());
+        if began_over != Some(Some(self.from)) {
+            oracle.violate(format!("{self:?} began over {began_over:?}"));
+        }
         let is_strong = plan.file.validator.is_strong();
         let mut continuations = oracle.continuations(plan.id, plan.first_down());
         if is_strong && plan.first_down() > 0 && oracle.position(plan.id) == 0 {
