@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     ops::Range,
     sync::{
-        Mutex,
+        Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -105,7 +105,7 @@ fn many(scenario: &Scenario, seeds: Range<u64>) -> BTreeMap<&'static str, u64> {
             }
             let report = run_scenario(scenario, &Environment::with_seed(seed), false);
             assert!(report.violations.is_empty(), "{:#?}\nreplay: {}", report.violations, report.replay());
-            let mut counts = counts.lock().unwrap();
+            let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
             report.counts.into_iter().for_each(|(what, count)| *counts.entry(what).or_default() += count);
         }
     };
@@ -113,7 +113,7 @@ fn many(scenario: &Scenario, seeds: Range<u64>) -> BTreeMap<&'static str, u64> {
         let threads = thread::available_parallelism().map_or(2, usize::from);
         (0..threads).for_each(|_| drop(scope.spawn(work)));
     });
-    counts.into_inner().unwrap()
+    counts.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]

@@ -203,10 +203,10 @@ impl Ways {
                 config.seed = seed;
                 let both = Router::start(Some(Arc::clone(p2p) as _), Some(legacy), config);
                 let both = both.expect("the settings are right");
-                let (seen, link) = (both.clone(), Arc::clone(p2p));
+                let (router_seen, link) = (both.clone(), Arc::clone(p2p));
                 let watch = stage.oracle.watch(name, move || Sight {
                     connected: matches!(link.health(), Health::Healthy { .. }),
-                    switches: seen.status().counts.switches,
+                    switches: router_seen.status().counts.switches,
                 });
                 router = Some((both.clone(), watch));
                 Arc::new(both)

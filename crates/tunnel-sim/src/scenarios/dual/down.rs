@@ -29,7 +29,7 @@ pub(in crate::scenarios) async fn p2p_down(stage: Stage) {
     let tunnel = stage.tunnel_server("tunnel");
     let host = stage.dual_host("home", &tunnel).await;
     let (kind, network) = (random.u8(..4), &stage.network);
-    let plain = stage.legacy_client("plain", &host);
+    let legacy_only = stage.legacy_client("plain", &host);
     let fault = match kind {
         0 => Some(network.ignore_dials(&host.node)),
         1 => Some(network.refuse_dials(&host.node)),
@@ -49,13 +49,13 @@ pub(in crate::scenarios) async fn p2p_down(stage: Stage) {
     for _ in 0..60 {
         // Of larger ones it depends on those before when a window opens.
         let plan = Plan { down: random.u64(..16_000), ..carried(&mut random) };
-        let [lone, both] = [&plain, &cast.client].map(|client| client.begin(plan));
+        let [lone, both] = [&legacy_only, &cast.client].map(|client| client.begin(plan));
         let start = Instant::now();
-        let plainly = plain.pursue(&lone, Pace::Fast).await;
+        let alone_ended = legacy_only.pursue(&lone, Pace::Fast).await;
         let middle = Instant::now();
         let ending = cast.client.pursue(&both, Pace::Fast).await;
         let (took, alone) = (middle.elapsed(), middle - start);
-        if [plainly, ending] != [Ending::Complete; 2] || cast.ways(both.id) != [TransportKind::Legacy] {
+        if [alone_ended, ending] != [Ending::Complete; 2] || cast.ways(both.id) != [TransportKind::Legacy] {
             stage.oracle.violate(format!("{both:?} ended as {ending:?} by {:?}", cast.ways(both.id)));
         }
         if took.abs_diff(alone) > STEP {
@@ -76,7 +76,7 @@ pub(in crate::scenarios) async fn p2p_down(stage: Stage) {
     if cast.client.pursue(&plan, Pace::Fast).await != Ending::Complete {
         stage.oracle.violate("an upload failed over p2p, which works");
     }
-    stage.settle_with(&[&cast.client, &plain], &[&cast.tunnel]).await;
+    stage.settle_with(&[&cast.client, &legacy_only], &[&cast.tunnel]).await;
 }
 
 /// What a tunnel server must do well when everything depends on it.
