@@ -190,7 +190,7 @@ pub async fn read(mut body: Body, plan: &Plan, side: Side, pace: Pace, oracle: &
         }
         offset += piece.len() as u64;
         if side != Side::Request {
-            let took = oracle.consumed(id, offset);
+            let took = oracle.consumed(id, offset, piece.len() as u64);
             if let Pace::Prompt(limit) = pace
                 && took > limit
             {

@@ -59,6 +59,7 @@ struct State {
     /// Faults that are in force, apart from links that have merely changed.
     faults: usize,
     routers: Routers,
+    counts: BTreeMap<&'static str, u64>,
 }
 
 /// The ends of all requests of a run.
@@ -70,12 +71,20 @@ pub struct Tally {
     pub aborted: u64,
     /// Ended with an error.
     pub failed: u64,
+    /// Ended with one that says that the service has not seen the request.
+    pub undelivered: u64,
     /// Answered by p2p first.
     pub by_p2p: u64,
     /// Answered through a tunnel server first.
     pub by_legacy: u64,
     /// Complete, and executed more than once.
     pub repeated: u64,
+    /// Executed, by p2p.
+    pub executed_by_p2p: u64,
+    /// Executed, through a tunnel server.
+    pub executed_by_legacy: u64,
+    /// Bytes of response bodies that clients have.
+    pub received_bytes: u64,
 }
 
 impl Oracle {
@@ -189,18 +198,45 @@ impl Oracle {
             .unwrap_or_default()
     }
 
+    /// The executions of a request that were asked for another part of the response body than the client wants, which begins
+    /// at this byte: they continue a response that broke off.
+    #[must_use]
+    pub fn continuations(&self, id: u64, wanted_from: u64) -> Vec<u32> {
+        let own = (wanted_from > 0).then_some(wanted_from);
+        let state = self.lock();
+        let executions = state.requests.get(&id).map(|record| record.executions.as_slice()).unwrap_or_default();
+        (1..).zip(executions).filter(|(_, one)| one.asked_from != own).map(|(number, _)| number).collect()
+    }
+
+    /// How a request has ended, if it has.
+    #[must_use]
+    pub fn ending(&self, id: u64) -> Option<Ending> {
+        self.lock().requests.get(&id)?.ended.map(|(ending, _)| ending)
+    }
+
+    /// Counts something that a scenario is about.
+    pub fn count(&self, what: &'static str) {
+        *self.lock().counts.entry(what).or_default() += 1;
+    }
+
+    /// What scenarios have counted.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.lock().counts.clone()
+    }
+
     /// From now on bodies also go through HTTP edges, which hold some of them.
     pub fn expect_edges(&self) {
         self.lock().edges_bytes_max = EDGES_BYTES_MAX;
     }
 
-    /// The client has the body of a response up to this byte. Returns how long the last of them were under way; zero while
+    /// The client has so many more bytes of the body of a response, up to this one. Returns how long the last of them were under way; zero while
     /// there are more behind them.
     #[expect(clippy::must_use_candidate, reason = "few want to know")]
-    pub fn consumed(&self, id: u64, position: u64) -> Duration {
+    pub fn consumed(&self, id: u64, position: u64, bytes: u64) -> Duration {
         let mut state = self.lock();
         let Some(record) = state.requests.get_mut(&id) else { return Duration::ZERO };
-        record.progress(position);
+        record.progress(position, bytes);
         let furthest = record.executions.iter().max_by_key(|execution| execution.position);
         furthest
             .filter(|furthest| furthest.position == position)
@@ -308,12 +344,21 @@ impl Oracle {
                 Some((Ending::Failed | Ending::Undelivered, _)) => tally.failed += 1,
                 None => {}
             }
+            tally.undelivered += u64::from(matches!(record.ended, Some((Ending::Undelivered, _))));
             match record.answered_by.and_then(|number| record.execution(number)?.by) {
                 Some(TransportKind::P2p) => tally.by_p2p += 1,
                 Some(_) => tally.by_legacy += 1,
                 None => {}
             }
             let complete = matches!(record.ended, Some((Ending::Complete, _)));
+            for execution in &record.executions {
+                match execution.by {
+                    Some(TransportKind::P2p) => tally.executed_by_p2p += 1,
+                    Some(_) => tally.executed_by_legacy += 1,
+                    None => {}
+                }
+            }
+            tally.received_bytes += record.received;
             tally.repeated += u64::from(complete && record.executions.len() > 1);
         }
         tally
@@ -360,6 +405,13 @@ impl Work {
     #[must_use]
     pub const fn execution(&self) -> u32 {
         self.execution
+    }
+
+    /// The request asks for the response body from this byte on.
+    pub fn asked_from(&self, byte: u64) {
+        if let Some(record) = self.oracle.lock().requests.get_mut(&self.id) {
+            record.ask_from(self.execution, byte);
+        }
     }
 
     /// So many bytes, up to this one of the body, were taken from the service.

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     panic::{self, AssertUnwindSafe, PanicHookInfo},
     sync::Once,
     time::Duration,
@@ -34,6 +35,8 @@ pub struct Report {
     pub virtual_time: Duration,
     /// How the requests ended.
     pub tally: Tally,
+    /// What the scenario has counted.
+    pub counts: BTreeMap<&'static str, u64>,
     /// What did not hold; empty if all did.
     pub violations: Vec<String>,
 }
@@ -79,6 +82,7 @@ pub fn run_story(
             trace: network.trace(),
             virtual_time: start.elapsed(),
             tally: stage.oracle.tally(),
+            counts: stage.oracle.counts(),
             violations: stage.oracle.violations(),
         }
     });

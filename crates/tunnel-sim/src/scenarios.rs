@@ -69,6 +69,7 @@ scenarios! {
     "dual-posts" dual::posts: "posts under random faults of both transports; none is executed twice, and each says how it ended";
     "dual-websockets" dual::websockets: "WebSockets end with their transport and are opened again over the other";
     "kill-switch-and-reload" dual::kill_switch: "every setting of the router changes under load; no request notices";
+    "dual-whole-way" dual::whole_way: "app, gateway, host and server, while p2p and the tunnel server fail in turns";
     "shadow" dual::shadow: "requests are repeated over the other transport; only changed files differ";
     "swarm" swarm::swarm: "everything at random: peers, weather, requests, faults";
 }

@@ -13,7 +13,7 @@ use tunnel_core::{
     WsUpgrade, convert::to_http,
 };
 
-use self::part::part_of;
+use self::part::{asked_from, part_of};
 use crate::{
     body::{Made, Pace, Read, Side, read},
     oracle::{Oracle, Work},
@@ -129,6 +129,9 @@ impl Handler for Service {
             return Err(Failure::new(FailureKind::BadRequest, "no plan"));
         };
         let work = self.oracle.work(plan.id, came_by(&head.headers));
+        if let Some(byte) = asked_from(&head.headers, plan.down) {
+            work.asked_from(byte);
+        }
         self.serve(plan, &head, body, work).await
     }
 

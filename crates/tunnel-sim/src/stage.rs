@@ -199,14 +199,17 @@ impl Stage {
         let mut resuming: FuturesUnordered<_> = clients.iter().map(|client| client.resume()).collect();
         while resuming.next().await.is_some() {}
         let by_p2p = clients.iter().filter(|client| client.has_p2p());
-        let longest = if tunnels.is_empty() { ABORT_LIMIT } else { LEGACY_ABORT_LIMIT };
-        self.come_to_rest(by_p2p.count(), longest).await;
+        self.come_to_rest(by_p2p.count(), longest(tunnels)).await;
         for client in clients {
             let health = client.health();
             if !matches!(health, Health::Healthy { .. }) {
                 self.oracle.violate(format!("{} is not well: {health:?}", client.node.name()));
             }
         }
+        self.check_tunnels(tunnels);
+    }
+
+    fn check_tunnels(&self, tunnels: &[&SimTunnelServer]) {
         for tunnel in tunnels {
             let statistics = tunnel.statistics().unwrap_or_default();
             if statistics.in_flight > 0 || statistics.buffered_bytes > 0 || statistics.ws_clients > 0 {
@@ -217,13 +220,25 @@ impl Stage {
 
     /// As [`settle`](Self::settle), for apps of so many gateways in front of one server.
     pub async fn settle_apps(&self, apps: &[&SimApp], gateways: usize, server: &SimServer) {
+        self.settle_apps_with(apps, gateways, server, &[]).await;
+    }
+
+    /// As [`settle_apps`](Self::settle_apps), with tunnel servers, on which nothing may be left over either.
+    pub async fn settle_apps_with(
+        &self,
+        apps: &[&SimApp],
+        gateways: usize,
+        server: &SimServer,
+        tunnels: &[&SimTunnelServer],
+    ) {
         self.note("settling");
         let mut resuming: FuturesUnordered<_> = apps.iter().map(|app| app.resume()).collect();
         while resuming.next().await.is_some() {}
         for app in apps {
             app.close_kept();
         }
-        self.come_to_rest(gateways, ABORT_LIMIT).await;
+        self.come_to_rest(gateways, longest(tunnels)).await;
+        self.check_tunnels(tunnels);
         // The host gives up those that it has kept for the next request much earlier.
         if server.connections() > 0 {
             self.oracle.violate(format!("the server still has {} connections", server.connections()));
@@ -249,6 +264,11 @@ impl Stage {
             self.oracle.violate(format!("{} bytes lie unread", usage.unread_bytes));
         }
     }
+}
+
+/// The longest that a service may go on for somebody who has left.
+const fn longest(tunnels: &[&SimTunnelServer]) -> Duration {
+    if tunnels.is_empty() { ABORT_LIMIT } else { LEGACY_ABORT_LIMIT }
 }
 
 /// Does all of it at once, in a deterministic order.

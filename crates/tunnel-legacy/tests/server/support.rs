@@ -29,10 +29,6 @@ pub(crate) const NOW: u64 = 1_767_225_600;
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) statistics: Statistics,
-    #[cfg_attr(
-        not(feature = "sqlite"),
-        expect(dead_code, reason = "only storages that outlive a server are looked into")
-    )]
     pub(crate) storage: Arc<dyn Storage>,
     shutdown: CancellationToken,
     running: AbortOnDropHandle<()>,

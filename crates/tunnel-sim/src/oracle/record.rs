@@ -17,6 +17,8 @@ pub(super) struct Record {
     pub(super) answered_by: Option<u32>,
     /// The client has the response body up to this byte.
     pub(super) consumed: u64,
+    /// How many bytes of it the client has.
+    pub(super) received: u64,
     /// When it got the last of it.
     consumed_at: Option<Instant>,
     pub(super) longest_pause: Duration,
@@ -28,6 +30,8 @@ pub(super) struct Record {
 pub(super) struct Execution {
     /// How it came, if that is known.
     pub(super) by: Option<TransportKind>,
+    /// From which byte on it was asked for a part of the response body, if so.
+    pub(super) asked_from: Option<u64>,
     working: bool,
     /// The first byte of the response body that was taken from the service, and the one behind the last.
     start: Option<u64>,
@@ -38,7 +42,7 @@ pub(super) struct Execution {
 
 impl Execution {
     pub(super) fn new(by: Option<TransportKind>) -> Self {
-        Self { by, working: true, start: None, position: 0, moved_at: Instant::now() }
+        Self { by, asked_from: None, working: true, start: None, position: 0, moved_at: Instant::now() }
     }
 }
 
@@ -51,6 +55,7 @@ impl Record {
             executions: Vec::new(),
             answered_by: None,
             consumed: 0,
+            received: 0,
             consumed_at: None,
             longest_pause: Duration::ZERO,
             reported: false,
@@ -58,11 +63,12 @@ impl Record {
     }
 
     /// The client has more of the body.
-    pub(super) fn progress(&mut self, position: u64) {
+    pub(super) fn progress(&mut self, position: u64, bytes: u64) {
         let now = Instant::now();
         let pause = self.consumed_at.replace(now).map(|before| now - before);
         self.longest_pause = self.longest_pause.max(pause.unwrap_or_default());
         self.consumed = position;
+        self.received += bytes;
     }
 
     /// The n-th execution, from 1 on.
@@ -85,6 +91,12 @@ impl Record {
     pub(super) fn stop(&mut self, number: u32) {
         if let Some(execution) = index(number).and_then(|index| self.executions.get_mut(index)) {
             execution.working = false;
+        }
+    }
+
+    pub(super) fn ask_from(&mut self, number: u32, byte: u64) {
+        if let Some(execution) = index(number).and_then(|index| self.executions.get_mut(index)) {
+            execution.asked_from = Some(byte);
         }
     }
 

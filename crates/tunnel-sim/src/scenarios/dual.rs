@@ -7,8 +7,10 @@ mod operator;
 mod posts;
 mod returning;
 mod shadow;
+mod truth;
 mod tunnel_faults;
 mod websockets;
+mod whole_way;
 
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ pub(super) use self::{
     shadow::shadow,
     tunnel_faults::tunnel_faults,
     websockets::websockets,
+    whole_way::whole_way,
 };
 use crate::{SimClient, SimHost, SimTunnelServer, Stage, plan::Plan};
 
@@ -128,6 +131,7 @@ impl Cast {
     async fn settle(&self) {
         self.enrolled().await;
         self.stage.settle_with(&[&self.client], &[&self.tunnel]).await;
+        truth::check(&self.stage, &self.client);
     }
 
     /// p2p dies, somehow.

@@ -42,6 +42,11 @@ pub(super) fn part_of(plan: &Plan, execution: u32, method: &Method, request: &He
     Part { status, headers, bytes }
 }
 
+/// From which byte on a part is wanted.
+pub(super) fn asked_from(request: &HeaderMap, whole: u64) -> Option<u64> {
+    request.get(RANGE).and_then(|range| parse(range, whole)).map(|bytes| bytes.start)
+}
+
 /// The one range that is wanted: empty if there is none of it, `None` if the header is to be ignored.
 fn parse(header: &HeaderValue, whole: u64) -> Option<Range<u64>> {
     let (first, last) = header.to_str().ok()?.strip_prefix("bytes=")?.split_once('-')?;

@@ -4,7 +4,7 @@ mod ws;
 
 use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Method, header};
 use http_body_util::{BodyExt, Collected};
 use hyper::{
     body::Incoming,
@@ -14,11 +14,11 @@ use hyper_util::rt::TokioIo;
 use p2p_provider::simulator::{SimNode, SimTcpStream};
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
-use tunnel_core::{Body, Failure, FailureKind};
+use tunnel_core::{Body, Failure, FailureKind, PathKind, TransportKind, Via};
 
 use super::{
     Caller, SimGateway, Stage, Talk,
-    caller::{check_head, http_request, is_of_the_service, note},
+    caller::{EXECUTIONS_MAX, check_head, http_request, is_of_the_service, note},
     gateway::ACCESS_TOKEN,
 };
 use crate::{
@@ -33,16 +33,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections kept for the next request.
 const KEPT_MAX: usize = 4;
 
+const X_TUNNEL_TRANSPORT: HeaderName = HeaderName::from_static("x-tunnel-transport");
 const X_TUNNEL_REASON: HeaderName = HeaderName::from_static("x-tunnel-reason");
-
-/// With these reasons the gateway says that the service has not seen the request.
-const UNDELIVERED: [FailureKind; 5] = [
-    FailureKind::Refused,
-    FailureKind::Overloaded,
-    FailureKind::Unauthorized,
-    FailureKind::Unreachable,
-    FailureKind::ServiceUnreachable,
-];
+const X_TUNNEL_OUTCOME: HeaderName = HeaderName::from_static("x-tunnel-outcome");
 
 /// An app that speaks HTTP/1.1 and WebSockets with a gateway. Clones share its connections.
 #[derive(Clone)]
@@ -51,6 +44,8 @@ pub struct SimApp {
     pub node: SimNode,
     stage: Stage,
     gateway: SocketAddr,
+    /// Whether the gateway has two ways to its host.
+    is_dual: bool,
     kept: Rc<RefCell<Vec<Connection>>>,
 }
 
@@ -62,7 +57,7 @@ struct Connection {
 
 impl SimApp {
     pub(super) fn new(stage: &Stage, node: SimNode, gateway: &SimGateway) -> Self {
-        Self { node, stage: stage.clone(), gateway: gateway.address(), kept: Rc::default() }
+        Self { node, stage: stage.clone(), gateway: gateway.address(), is_dual: gateway.is_dual(), kept: Rc::default() }
     }
 
     /// Ends its process without a word; its system resets its connections. What it was doing ends with errors.
@@ -143,20 +138,22 @@ impl SimApp {
         }
     }
 
-    /// The service always answers 200: anything else is the gateway's own, and says why.
+    /// The service always answers 200: anything else is the gateway's own, and says why, and what became of the request.
     async fn refused(&self, id: u64, response: http::Response<Incoming>) -> Ending {
         let status = response.status();
-        let reason = response.headers().get(X_TUNNEL_REASON).and_then(|reason| reason.to_str().ok()).map(str::to_owned);
+        let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (reason, outcome) = (field(X_TUNNEL_REASON), field(X_TUNNEL_OUTCOME));
         let text = response.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
         note(self, id, &format!("{status} {}", String::from_utf8_lossy(&text).trim_end()));
         let known = reason.and_then(|reason| FailureKind::ALL.into_iter().find(|kind| kind.name() == reason));
-        match known {
-            None => {
-                self.stage.oracle.violate(format!("request {id} was answered with {status} and no reason"));
+        match (known, outcome.as_deref()) {
+            (Some(_), Some("not-executed")) => Ending::Undelivered,
+            (Some(_), Some("unknown")) => Ending::Failed,
+            _ => {
+                let what = format!("request {id} was answered with {status}, of {known:?} and the outcome {outcome:?}");
+                self.stage.oracle.violate(what);
                 Ending::Failed
             }
-            Some(kind) if UNDELIVERED.contains(&kind) => Ending::Undelivered,
-            Some(_) => Ending::Failed,
         }
     }
 }
@@ -170,6 +167,14 @@ impl Caller for SimApp {
         &self.node
     }
 
+    fn executions_max(&self, plan: &Plan) -> u32 {
+        if self.is_dual && plan.method() == Method::GET { EXECUTIONS_MAX } else { 1 }
+    }
+
+    fn openings_max(&self) -> u32 {
+        if self.is_dual { u32::MAX } else { 1 }
+    }
+
     async fn exchange(&self, plan: &Plan, pace: Pace) -> Ending {
         let (response, connection) = match self.send(plan).await {
             Ok(answered) => answered,
@@ -181,6 +186,15 @@ impl Caller for SimApp {
         let (parts, incoming) = response.into_parts();
         let oracle = &self.stage.oracle;
         let execution = check_head(oracle, plan, parts.status, &parts.headers);
+        let transport = parts.headers.get(X_TUNNEL_TRANSPORT);
+        let transport = [TransportKind::P2p, TransportKind::Legacy]
+            .into_iter()
+            .find(|kind| transport.is_some_and(|name| name == kind.name()));
+        oracle.answered(
+            plan.id,
+            execution,
+            transport.map(|transport| Via { transport, path: PathKind::Unknown, reason: None }),
+        );
         let body = Body::stream(incoming.map_err(|error| Failure::new(FailureKind::ConnectionLost, error.to_string())));
         match read(body, plan, Side::Response(execution), pace, oracle).await {
             Read::Complete => {

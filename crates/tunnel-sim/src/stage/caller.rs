@@ -18,6 +18,10 @@ use crate::{
     service::EXECUTION,
 };
 
+/// How often a safe request is executed at most over two transports: over both before its head, for every continuation of
+/// its body, and to be compared.
+pub(super) const EXECUTIONS_MAX: u32 = 2 + 3 + 1;
+
 /// A client or an app. Everything that is wrong about what it gets goes to the oracle.
 #[expect(async_fn_in_trait, reason = "scenarios run on one thread")]
 pub trait Caller {

@@ -12,7 +12,7 @@ use tunnel_router::{Router, RouterConfig};
 
 use super::{
     Caller, SimHost, Stage, Talk,
-    caller::{check_head, http_request, note},
+    caller::{EXECUTIONS_MAX, check_head, http_request, note},
     tunnel::Account,
     ws,
 };
@@ -21,10 +21,6 @@ use crate::{
     oracle::{Ending, RESUME_LIMIT, Sight, Watch},
     plan::Plan,
 };
-
-/// How often a safe request is executed at most: over both transports before its head, for every continuation of its body,
-/// and to be compared.
-const EXECUTIONS_MAX: u32 = 2 + 3 + 1;
 
 /// A client on a node of its own. Clones share it.
 #[derive(Clone)]
@@ -207,10 +203,10 @@ impl Ways {
                 config.seed = seed;
                 let both = Router::start(Some(Arc::clone(p2p) as _), Some(legacy), config);
                 let both = both.expect("the settings are right");
-                let (seen, link) = (both.clone(), Arc::clone(p2p));
+                let (router_seen, link) = (both.clone(), Arc::clone(p2p));
                 let watch = stage.oracle.watch(name, move || Sight {
                     connected: matches!(link.health(), Health::Healthy { .. }),
-                    switches: seen.status().counts.switches,
+                    switches: router_seen.status().counts.switches,
                 });
                 router = Some((both.clone(), watch));
                 Arc::new(both)

@@ -10,6 +10,7 @@ use p2p_provider::simulator::SimNode;
 use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tunnel_edge::{Gateway, GatewayConfig, Profile};
+use tunnel_router::Router;
 
 use super::{SimClient, Stage, client::Recipe, tcp::Port};
 
@@ -44,6 +45,17 @@ impl SimGateway {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.node.address(PORT)
+    }
+
+    /// Whether it has two ways to its host.
+    pub(super) const fn is_dual(&self) -> bool {
+        self.recipe.ticket.is_some() && self.recipe.account.is_some()
+    }
+
+    /// What chooses between its two ways, if it runs and has both.
+    #[must_use]
+    pub fn router(&self) -> Option<Router> {
+        self.running().as_ref()?.client.router().cloned()
     }
 
     /// Waits until its client is connected to the host, if the gateway runs.

@@ -17,6 +17,9 @@ use crate::{
 /// By what the clocks of two runs in the same network may differ: a step of the simulator.
 const STEP: Duration = Duration::from_millis(1);
 
+/// A service that breaks off is known to have done so within this: a few times the way there.
+const BREAK_LIMIT: Duration = Duration::from_secs(2);
+
 /// The longest that a request takes to fail when nothing works: an attempt to connect takes 5 s, with either transport.
 const FAIL_LIMIT: Duration = Duration::from_secs(11);
 
@@ -26,7 +29,7 @@ pub(in crate::scenarios) async fn p2p_down(stage: Stage) {
     let tunnel = stage.tunnel_server("tunnel");
     let host = stage.dual_host("home", &tunnel).await;
     let (kind, network) = (random.u8(..4), &stage.network);
-    let plain = stage.legacy_client("plain", &host);
+    let legacy_only = stage.legacy_client("plain", &host);
     let fault = match kind {
         0 => Some(network.ignore_dials(&host.node)),
         1 => Some(network.refuse_dials(&host.node)),
@@ -46,13 +49,13 @@ pub(in crate::scenarios) async fn p2p_down(stage: Stage) {
     for _ in 0..60 {
         // Of larger ones it depends on those before when a window opens.
         let plan = Plan { down: random.u64(..16_000), ..carried(&mut random) };
-        let [lone, both] = [&plain, &cast.client].map(|client| client.begin(plan));
+        let [lone, both] = [&legacy_only, &cast.client].map(|client| client.begin(plan));
         let start = Instant::now();
-        let plainly = plain.pursue(&lone, Pace::Fast).await;
+        let alone_ended = legacy_only.pursue(&lone, Pace::Fast).await;
         let middle = Instant::now();
         let ending = cast.client.pursue(&both, Pace::Fast).await;
         let (took, alone) = (middle.elapsed(), middle - start);
-        if [plainly, ending] != [Ending::Complete; 2] || cast.ways(both.id) != [TransportKind::Legacy] {
+        if [alone_ended, ending] != [Ending::Complete; 2] || cast.ways(both.id) != [TransportKind::Legacy] {
             stage.oracle.violate(format!("{both:?} ended as {ending:?} by {:?}", cast.ways(both.id)));
         }
         if took.abs_diff(alone) > STEP {
@@ -60,6 +63,7 @@ pub(in crate::scenarios) async fn p2p_down(stage: Stage) {
         }
         sleep(Duration::from_millis(random.u64(..2000))).await;
     }
+    alone(&cast, &mut random).await;
     // What only p2p carries.
     for plan in [Plan::upload(0, 1000), Plan { verb: Verb::Echo, ..Plan::upload(0, 400_000) }] {
         fail(&cast, plan).await;
@@ -72,7 +76,29 @@ pub(in crate::scenarios) async fn p2p_down(stage: Stage) {
     if cast.client.pursue(&plan, Pace::Fast).await != Ending::Complete {
         stage.oracle.violate("an upload failed over p2p, which works");
     }
-    stage.settle_with(&[&cast.client, &plain], &[&cast.tunnel]).await;
+    stage.settle_with(&[&cast.client, &legacy_only], &[&cast.tunnel]).await;
+}
+
+/// What a tunnel server must do well when everything depends on it.
+async fn alone(cast: &Cast, random: &mut fastrand::Rng) {
+    let (client, oracle) = (&cast.client, &cast.stage.oracle);
+    // More packets than a window has, for readers that stop in the middle, or are slow.
+    let long = Plan { piece: 4096, declared: random.bool(), ..Plan::download(0, random.u64(300_000..600_000)) };
+    client.must(long, Pace::Pause(random.u64(..200_000), Duration::from_secs(random.u64(1..10)))).await;
+    client.must(long, Pace::Slow(Duration::from_millis(random.u64(1..20)))).await;
+    // The service breaks off, and the client hears of it.
+    for declared in [true, false] {
+        let start = Instant::now();
+        let broken = Plan { verb: Verb::Break, declared, ..Plan::download(0, random.u64(1..100_000)) };
+        let ending = client.request(broken, Pace::Fast).await;
+        if ending != Ending::Failed || start.elapsed() > BREAK_LIMIT {
+            oracle.violate(format!("{broken:?} ended as {ending:?} after {:?}", start.elapsed()));
+        }
+    }
+    // The client gives up, and the service hears of it: otherwise it would work on for longer than it may.
+    client.request_for(Plan { verb: Verb::Hang, ..Plan::download(0, 1) }, Pace::Fast, Duration::from_millis(700)).await;
+    let endless = Plan { piece: 100, gap: Duration::from_millis(100), ..Plan::download(0, 200_000) };
+    client.request(endless, Pace::Leave(random.u64(..1000))).await;
 }
 
 pub(in crate::scenarios) async fn both_down(stage: Stage) {

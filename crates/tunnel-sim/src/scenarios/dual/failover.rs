@@ -5,6 +5,7 @@ use std::time::Duration;
 use p2p_provider::simulator::{Conditions, Fault};
 use tokio::time::{Instant, sleep};
 use tunnel_core::TransportKind;
+use tunnel_router::Router;
 
 use super::Cast;
 use crate::{
@@ -22,6 +23,12 @@ const STALLED_LIMIT: Duration = Duration::from_millis(6500);
 
 /// The same, if only the tunnel server can see that it does: it gives up a silent host after 10 to 15 s.
 const HOST_LOST_LIMIT: Duration = Duration::from_secs(16);
+
+/// A response that lasts so long behind its cut has waited for a probe.
+const NOTICED: Duration = Duration::from_secs(5);
+
+/// A body of a tunnel server that p2p cannot continue waits for this long, and a little.
+const IDLE_LIMIT: Duration = Duration::from_secs(31);
 
 /// How many responses are cut in a run.
 const CUTS: usize = 8;
@@ -61,11 +68,13 @@ pub(in crate::scenarios) async fn failover(stage: Stage) {
     for _ in 0..CUTS {
         let cut = Cut::random(&mut random);
         stage.note(&format!("{cut:?}"));
-        cast.returned().await;
-        cast.enrolled().await;
         let fault = cut.play(&cast).await;
         drop(fault);
         cast.heal().await;
+        // What the fault has killed without a word is known to be dead by then.
+        sleep(HOST_LOST_LIMIT).await;
+        cast.enrolled().await;
+        cast.returned().await;
     }
     cast.settle().await;
 }
@@ -77,13 +86,14 @@ impl Cut {
         let validator = if random.bool() { Validator::Strong } else { Validator::ALL[random.usize(..5)].1 };
         let file = File { validator, ranges: random.u8(..) < 200, changes: [0, 0, 2, 3][random.usize(..4)] };
         let size = random.u64(20_000..600_000);
-        // Long enough that p2p comes back.
-        let pieces = if from == TransportKind::P2p || slow { random.u64(1..60) } else { 900 };
+        let short = from == TransportKind::P2p || slow;
+        let pieces = if short { random.u64(1..60) } else { 900 };
         let plan = Plan {
             file,
             from: if file.ranges && random.u8(..) < 60 { random.u64(..size - 10_000) } else { 0 },
             piece: size.div_ceil(pieces),
-            gap: Duration::from_millis(random.u64(5..=100)),
+            // Long enough that p2p comes back, unless it is there all the time.
+            gap: Duration::from_millis(if short { random.u64(5..=100) } else { random.u64(80..=100) }),
             declared: random.u8(..) < 200,
             ..Plan::download(0, size)
         };
@@ -109,6 +119,9 @@ impl Cut {
         };
         let cutting = async {
             while stage.oracle.answered_by(self.plan.id).is_none() {
+                if stage.oracle.ending(self.plan.id).is_some() {
+                    return (begun, None);
+                }
                 sleep(Duration::from_millis(5)).await;
             }
             drop(begun);
@@ -119,11 +132,21 @@ impl Cut {
             let rest = self.plan.expected_down() + self.plan.first_down() - stage.oracle.position(self.plan.id);
             let pieces = u32::try_from(rest.div_ceil(self.plan.piece)).unwrap_or(u32::MAX);
             sleep((self.plan.gap * pieces).mul_f64(self.moment)).await;
-            let position = stage.oracle.position(self.plan.id);
-            (self.happen(cast).await, Instant::now(), position)
+            let is_open = stage.oracle.ending(self.plan.id).is_none();
+            (self.happen(cast).await, is_open.then(Instant::now))
         };
-        let (ending, (fault, at, position)) = tokio::join!(biased; client.pursue(&self.plan, Pace::Fast), cutting);
-        self.judge(cast, ending, at, position);
+        let asking = async {
+            let ending = client.pursue(&self.plan, Pace::Fast).await;
+            (ending, Instant::now())
+        };
+        let ((ending, end), (fault, at)) = tokio::join!(biased; asking, cutting);
+        let lasted = at.map(|at| end - at);
+        self.judge(cast, ending, lasted);
+        // It cannot have lasted so long without somebody noticing that nothing moves.
+        let is_dead = self.from == TransportKind::P2p && self.end != End::Closed;
+        if is_dead && lasted.is_some_and(|lasted| lasted > NOTICED) && cast.uses_p2p() {
+            stage.oracle.violate(format!("p2p is used, which has just died under {self:?}"));
+        }
         fault
     }
 
@@ -145,24 +168,61 @@ impl Cut {
         None
     }
 
-    fn judge(&self, cast: &Cast, ending: Ending, _at: Instant, position: u64) {
+    /// `lasted`: from the cut to the end of the response, if that was the order.
+    fn judge(&self, cast: &Cast, ending: Ending, lasted: Option<Duration>) {
         let (oracle, plan) = (&cast.stage.oracle, &self.plan);
-        let executions = oracle.executions(plan.id);
-        let last = u32::try_from(executions.len()).unwrap_or(u32::MAX);
-        let first = oracle.answered_by(plan.id).unwrap_or_default();
-        let same = plan.file.version(first) == plan.file.version(last);
+        let Some(first) = oracle.answered_by(plan.id) else {
+            return oracle.violate(format!("{self:?} was not answered, though both transports worked"));
+        };
+        let began_over =
+            usize::try_from(first).ok().and_then(|first| oracle.executions(plan.id).get(first - 1).copied());
+        if began_over != Some(Some(self.from)) {
+            oracle.violate(format!("{self:?} began over {began_over:?}"));
+        }
+        let is_strong = plan.file.validator.is_strong();
+        let mut continuations = oracle.continuations(plan.id, plan.first_down());
+        if is_strong && plan.first_down() > 0 && oracle.position(plan.id) == 0 {
+            // Before the first byte a continuation asks for what the request has asked for: it is the last one.
+            continuations.extend(u32::try_from(oracle.executions(plan.id).len()).ok().filter(|&last| last != first));
+        }
+        let decisions = cast.client.router().map(Router::decisions).unwrap_or_default();
+        let continued = decisions.iter().any(|decision| decision.id == plan.id && decision.failovers > 0);
+        let same = continuations.iter().all(|&number| plan.file.version(number) == plan.file.version(first));
         let end = plan.first_down() + plan.expected_down();
         // With the last byte before the cut nothing but the end was missing, and without a length nobody knew that.
         let at_the_end = !plan.declared && oracle.position(plan.id) == end;
-        let may_continue = plan.file.validator.is_strong() && same;
-        let continued = last > first && oracle.position(plan.id) > position;
-        let right = match ending {
-            Ending::Complete => !continued || may_continue,
-            _ => !may_continue || at_the_end,
+        let right = match (ending, is_strong) {
+            (Ending::Complete, true) => !continued || same,
+            (Ending::Complete, false) => !continued && continuations.is_empty(),
+            // Only what has changed, or has nothing to tell it, breaks off.
+            (_, true) => at_the_end || !continuations.is_empty() && !same,
+            (_, false) => continuations.is_empty() && lasted.is_some(),
         };
         if !right {
-            oracle.violate(format!("{self:?} ended as {ending:?} after {executions:?}"));
+            let executions = oracle.executions(plan.id);
+            oracle
+                .violate(format!("{self:?} ended as {ending:?} after {executions:?}, continued by {continuations:?}"));
         }
+        self.judge_time(cast, ending, lasted);
+        if lasted.is_some() {
+            oracle.count("cut mid-body");
+            oracle.count(match (is_strong, ending == Ending::Complete, continued) {
+                (_, true, true) => "continued",
+                (_, true, false) => "whole without a continuation",
+                (true, false, _) => "broken off, changed or only without its end",
+                (false, false, _) => "broken off without a strong validator",
+            });
+        }
+        if continued {
+            oracle.count(match self.from {
+                TransportKind::P2p => "continued from p2p to legacy",
+                _ => "continued from legacy to p2p",
+            });
+        }
+    }
+
+    fn judge_time(&self, cast: &Cast, ending: Ending, lasted: Option<Duration>) {
+        let (oracle, plan) = (&cast.stage.oracle, &self.plan);
         let limit = match (self.end, self.from) {
             (End::Closed, _) => CLOSED_LIMIT,
             (_, TransportKind::Legacy) if self.far => HOST_LOST_LIMIT,
@@ -174,6 +234,12 @@ impl Cut {
         let pause = oracle.longest_pause(plan.id);
         if pause > limit + skipping {
             oracle.violate(format!("{self:?} stood still for {pause:?}"));
+        }
+        // Nobody watches what nobody continues.
+        let is_watched = self.from == TransportKind::P2p || plan.file.validator.is_strong();
+        let limit = if self.end == End::Closed || is_watched { limit } else { IDLE_LIMIT };
+        if let Some(lasted) = lasted.filter(|&lasted| ending != Ending::Complete && lasted > limit) {
+            oracle.violate(format!("{self:?} broke off {lasted:?} after its transport"));
         }
     }
 }

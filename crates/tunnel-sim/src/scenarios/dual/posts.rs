@@ -27,6 +27,7 @@ pub(in crate::scenarios) async fn posts(stage: Stage) {
     let cast = Cast::connected(stage.clone(), conditions, |_| {}).await;
     for _ in 0..SCHEDULES {
         schedule(&cast, &mut random).await;
+        stage.oracle.count("schedules");
     }
     cast.settle().await;
 }
