@@ -110,7 +110,8 @@ fn written(folder: &str) -> Cases {
         (name, fs::read_to_string(path).expect("a source").lines().filter_map(case).collect())
     };
     // A file without a case is there for the others.
-    let modules = files.map(|file| module(&file.expect("the folder can be read").path()));
+    let paths = files.map(|file| file.expect("the folder can be read").path());
+    let modules = paths.filter(|path| path.is_file()).map(|path| module(&path));
     modules.filter(|(_, cases): &(String, Vec<String>)| !cases.is_empty()).collect()
 }
 

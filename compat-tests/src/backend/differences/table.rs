@@ -232,12 +232,4 @@ pub const LIMITS: &[Limit] = &[
             Says("the request body has 10 bytes, not the 11"),
         )],
     },
-    Limit {
-        why: "A request that nothing else is left for goes over p2p while nobody knows yet that its connection is dead.",
-        ways: &[Dual],
-        cases: &[(
-            "restart::requests_to_a_dead_host_fail_and_come_back",
-            Says("p2p: the connection to the peer was lost"),
-        )],
-    },
 ];
