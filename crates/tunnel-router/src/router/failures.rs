@@ -31,7 +31,7 @@ pub(crate) const fn may_differ(kind: FailureKind) -> bool {
 }
 
 /// Both transports failed. What both of them say, that they are closed for example, stays; so does that legacy cannot carry
-/// the request, or does not know who asks; else it is a timeout if one of them was.
+/// the request, or does not know who asks; else it is a timeout or a lost connection if one of them was.
 pub(crate) fn both(p2p: &Failure, legacy: &Failure) -> Failure {
     if p2p == legacy {
         return legacy.clone();
@@ -44,6 +44,8 @@ pub(crate) fn both(p2p: &Failure, legacy: &Failure) -> Failure {
         (kind, FailureKind::Unsupported) if !blames_transport(kind) => kind,
         (_, kind) if !blames_transport(kind) || kind == FailureKind::Unauthorized => kind,
         (FailureKind::Timeout, _) | (_, FailureKind::Timeout) => FailureKind::Timeout,
+        // What was under way may have been executed.
+        (FailureKind::ConnectionLost, _) | (_, FailureKind::ConnectionLost) => FailureKind::ConnectionLost,
         _ => FailureKind::Unreachable,
     };
     Failure::new(kind, format!("neither transport works for this request; p2p: {p2p}; legacy: {legacy}"))

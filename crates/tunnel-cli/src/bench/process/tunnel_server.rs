@@ -43,7 +43,7 @@ impl Ways {
         let host = ["host", "--service", service, "--profile", "plain", "--no-p2p", "--tunnel", &url];
         let host = [&host[..], &["--client-id", CLIENT_ID]].concat();
         let mut host = Process::start(home, &host, &[("TUNNEL_P2P_HOST_TUNNEL_TOKEN", &token)])?;
-        host.event("tunnel-connected").await?;
+        while host.event("tunnel").await?["state"] != "connected" {}
         let mut gateway = gateway(home, &url, &token, None)?;
         let gateway_address = address(&gateway.event("ready").await?)?;
         Ok(Self { gateway_address, server, url, token, _host: host, _gateway: gateway })
