@@ -28,8 +28,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
     // What simulated hosts complain about is of interest only to those who ask for it.
     let simulated = matches!(cli.command, Command::Simulate(_));
     if !simulated || cli.global.verbose > 0 || log.filter.is_some() {
-        // The demo cuts its own ways, which is nothing to be warned of.
-        let usual = if matches!(cli.command, Command::Demo(_)) { "error" } else { "warn" };
+        // The demo cuts its own ways, which is nothing to be warned of. What the QUIC library warns of is a path that ends.
+        let usual = if matches!(cli.command, Command::Demo(_)) { "error" } else { "warn,noq_proto=error" };
         logging::start(&cli.global, &log, usual)?;
     }
     match cli.command {

@@ -97,6 +97,15 @@ impl FailureKind {
         Self::Unsupported,
     ];
 
+    /// Whether a failure of this kind, reported by a host, proves that its service has not seen the request.
+    #[must_use]
+    pub const fn is_not_executed(self) -> bool {
+        matches!(
+            self,
+            Self::Refused | Self::Overloaded | Self::Unauthorized | Self::ServiceUnreachable | Self::BadRequest
+        )
+    }
+
     /// The number on the wire.
     #[must_use]
     pub const fn code(self) -> u16 {

@@ -7,7 +7,6 @@ mod config;
 mod connection;
 mod cors;
 mod linger;
-mod listener;
 mod moosicbox;
 mod refusal;
 mod serve;
@@ -18,26 +17,18 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
-    time::Duration,
 };
 
-use tokio::{
-    net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tunnel_core::Transport;
+use tunnel_http::{Door, Tcp};
 
 pub use auth::AuthServer;
 pub use config::{GatewayConfig, GatewayError};
-pub use listener::Listener;
+pub use tunnel_http::Listener;
 
 use self::{access::Access, connection::Connections};
-
-/// How long accepting pauses after an error, which is mostly a lack of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The HTTP and WebSocket server in front of a transport.
 ///
@@ -71,7 +62,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 ///     Ok((Gateway::on(InProcess(receiver), GatewayConfig::default(), transport)?, apps))
 /// }
 /// ```
-pub struct Gateway<L = TcpListener> {
+pub struct Gateway<L = Tcp> {
     listener: L,
     local_addr: SocketAddr,
     shared: Arc<Shared>,
@@ -90,7 +81,7 @@ impl Gateway {
     pub async fn bind(config: GatewayConfig, transport: Arc<dyn Transport>) -> Result<Self, GatewayError> {
         config.check()?;
         let bound = |source: io::Error| GatewayError::bind(config.listen, source);
-        let listener = TcpListener::bind(config.listen).await.map_err(bound)?;
+        let listener = Tcp::bind(config.listen).await.map_err(bound)?;
         Self::on(listener, config, transport)
     }
 }
@@ -115,8 +106,8 @@ impl<L: Listener> Gateway<L> {
     /// Serves until `shutdown` is cancelled, then finishes what is under way for at most the drain timeout; WebSockets
     /// are closed at once with 1012 (service restart). Dropping the future cuts everything.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { mut listener, shared, .. } = self;
-        let permits = Arc::new(Semaphore::new(shared.config.max_connections));
+        let Self { listener, shared, .. } = self;
+        let mut door = Door::new(listener, shared.config.max_connections);
         let drain_timeout = shared.config.drain_timeout;
         let connections = Connections::new(shared, shutdown.clone());
         let mut tasks = JoinSet::new();
@@ -125,36 +116,20 @@ impl<L: Listener> Gateway<L> {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
-                accepted = accept(&mut listener, &permits) => match accepted {
-                    Ok((stream, peer, permit)) => {
-                        let connections = connections.clone();
-                        tasks.spawn(async move {
-                            connections.serve(stream, peer).await;
-                            drop(permit);
-                        });
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection");
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+                (stream, peer, place) = door.next() => {
+                    let connections = connections.clone();
+                    tasks.spawn(async move {
+                        connections.serve(stream, peer).await;
+                        drop(place);
+                    });
+                }
             }
         }
-        drop(listener);
+        drop(door);
         let finished = timeout(drain_timeout, async { while tasks.join_next().await.is_some() {} }).await;
         if finished.is_err() {
             tracing::warn!(left = tasks.len(), "requests were cut because they did not finish in time");
             tasks.shutdown().await;
         }
     }
-}
-
-/// The next connection, as soon as there may be one more. Cancel safe.
-async fn accept<L: Listener>(
-    listener: &mut L,
-    permits: &Arc<Semaphore>,
-) -> io::Result<(L::Io, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, permit))
 }

@@ -13,15 +13,3 @@ pub(crate) fn of(response: &Response) -> Option<FailureKind> {
     let is_text = response.headers.get(header::CONTENT_TYPE)?.as_bytes().starts_with(b"text/plain");
     (is_text && response.status == kind.status()).then_some(kind)
 }
-
-/// Whether a failure of this kind, reported by the host, proves that its service has not seen the request.
-pub(crate) const fn is_not_executed(kind: FailureKind) -> bool {
-    matches!(
-        kind,
-        FailureKind::Refused
-            | FailureKind::Overloaded
-            | FailureKind::Unauthorized
-            | FailureKind::ServiceUnreachable
-            | FailureKind::BadRequest
-    )
-}

@@ -35,7 +35,6 @@ mod connection;
 mod cors;
 mod exchange;
 mod hub;
-mod listener;
 mod outbox;
 mod proxy;
 mod query;
@@ -55,29 +54,23 @@ use std::{
 };
 
 use fastrand::Rng;
-use tokio::{
-    net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
+use tunnel_http::{Door, Tcp};
 
 pub use behaviour::{Behaviour, Defect};
 pub use clock::Clock;
 pub use config::{Limits, ServerError, TunnelServerConfig};
-pub use listener::{Listener, Tcp};
 pub use random::{Random, RandomError};
 pub use statistics::{Snapshot, Statistics};
 pub use storage::{MemoryStorage, Storage};
+pub use tunnel_http::Listener;
 
 #[cfg(feature = "sqlite")]
 pub use storage::SqliteStorage;
 
 use self::{auth::Verified, connection::Connections, hub::Hub};
 
-/// How long accepting pauses after an error, which is mostly a lack of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long WebSockets have for their closing handshake when the server stops.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -146,9 +139,9 @@ impl TunnelServer {
     pub async fn bind(config: TunnelServerConfig, storage: Arc<dyn Storage>) -> Result<Self, ServerError> {
         config.check()?;
         let bound = |source: io::Error| ServerError::Bind { listen: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(bound)?;
-        let nodelay = !config.behaviour.has(Defect::Nagle);
-        Self::on(Tcp::new(listener, nodelay), config, storage)
+        let listener = Tcp::bind(config.listen).await.map_err(bound)?;
+        let listener = if config.behaviour.has(Defect::Nagle) { listener.with_nagle() } else { listener };
+        Self::on(listener, config, storage)
     }
 }
 
@@ -181,13 +174,13 @@ impl<L: Listener> TunnelServer<L> {
     /// Serves until `shutdown` is cancelled, then finishes the requests under way for at most the drain timeout, and
     /// closes the WebSockets with 1012 (service restart). Dropping the future cuts everything.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { mut listener, shared, .. } = self;
+        let Self { listener, shared, .. } = self;
         if !shared.config.behaviour.has(Defect::StaleConnectionsHang)
             && let Err(error) = shared.storage.clear_connections().await
         {
             tracing::warn!(%error, "cannot forget the hosts of the last run");
         }
-        let permits = Arc::new(Semaphore::new(shared.config.limits.connections_max));
+        let mut door = Door::new(listener, shared.config.limits.connections_max);
         let connections = Connections::new(Arc::clone(&shared), shutdown.clone());
         let mut tasks = JoinSet::new();
         loop {
@@ -199,22 +192,16 @@ impl<L: Listener> TunnelServer<L> {
                         tracing::error!(%error, "a connection was lost to a fault of this server");
                     }
                 }
-                accepted = accept(&mut listener, &permits) => match accepted {
-                    Ok((stream, peer, permit)) => {
-                        let connections = connections.clone();
-                        tasks.spawn(async move {
-                            connections.serve(stream, peer).await;
-                            drop(permit);
-                        });
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection");
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+                (stream, peer, place) = door.next() => {
+                    let connections = connections.clone();
+                    tasks.spawn(async move {
+                        connections.serve(stream, peer).await;
+                        drop(place);
+                    });
+                }
             }
         }
-        drop(listener);
+        drop(door);
         let finished = timeout(shared.config.limits.drain_timeout, shared.hub.requests_finished()).await;
         if finished.is_err() {
             tracing::warn!("requests were cut because they did not finish in time");
@@ -223,14 +210,4 @@ impl<L: Listener> TunnelServer<L> {
         let _ = timeout(CLOSE_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await;
         tasks.shutdown().await;
     }
-}
-
-/// The next connection, as soon as there may be one more. Cancel safe.
-async fn accept<L: Listener>(
-    listener: &mut L,
-    permits: &Arc<Semaphore>,
-) -> io::Result<(L::Io, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, permit))
 }

@@ -72,21 +72,9 @@ pub(crate) fn connect(error: &P2PError) -> Failure {
     Failure::new(kind, error.to_string())
 }
 
-/// Whether a failure of this kind, reported by the host, proves that its service has not seen the request.
-pub(crate) const fn is_not_executed(kind: FailureKind) -> bool {
-    matches!(
-        kind,
-        FailureKind::Refused
-            | FailureKind::Overloaded
-            | FailureKind::Unauthorized
-            | FailureKind::ServiceUnreachable
-            | FailureKind::BadRequest
-    )
-}
-
 /// The reset code of a body whose source failed. The reset may overtake the head, so it must not say that nothing was
 /// executed.
 pub(crate) fn body_code(failure: &Failure) -> u64 {
-    let kind = if is_not_executed(failure.kind()) { FailureKind::Aborted } else { failure.kind() };
+    let kind = if failure.kind().is_not_executed() { FailureKind::Aborted } else { failure.kind() };
     kind.code().into()
 }

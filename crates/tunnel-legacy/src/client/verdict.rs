@@ -80,7 +80,7 @@ async fn host_failure(mut response: Response, kind: FailureKind) -> Result<Verdi
     Ok(match peek(std::mem::take(&mut response.body), SENTENCE_BYTES_MAX).await? {
         Peeked::Whole(bytes) => {
             let failure = Failure::new(kind, String::from_utf8_lossy(&bytes).trim().to_owned());
-            if reason::is_not_executed(kind) { Verdict::NotExecuted(failure) } else { Verdict::Failed(failure) }
+            if kind.is_not_executed() { Verdict::NotExecuted(failure) } else { Verdict::Failed(failure) }
         }
         Peeked::Longer(body) => Verdict::Answer(Response { body, ..response }),
     })

@@ -12,7 +12,7 @@ use tunnel_core::{
 };
 
 use super::{encode::Encoder, refusal, window::Window};
-use crate::{message::ToServer, reason};
+use crate::message::ToServer;
 
 /// What answering a request needs.
 pub(super) struct Exchange {
@@ -114,7 +114,7 @@ impl Exchange {
 
 /// The failure of a response whose head was there: nobody may take its request for one that was not executed.
 fn begun(failure: Failure) -> Failure {
-    if reason::is_not_executed(failure.kind()) {
+    if failure.kind().is_not_executed() {
         return Failure::new(FailureKind::Aborted, failure.message().to_owned());
     }
     failure

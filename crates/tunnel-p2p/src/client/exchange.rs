@@ -87,7 +87,7 @@ pub(super) async fn send<C: P2PConnection>(
             let parts = ResponseParts { reader, expectation, number, size, guard };
             Ok(response(link, config, status, headers, parts).await)
         }
-        Err(failure) if failure::is_not_executed(failure.kind()) => Err(match kept {
+        Err(failure) if failure.kind().is_not_executed() => Err(match kept {
             Some(body) => SendError::undelivered(failure, Request { id, head, body }),
             None => SendError::consumed(failure),
         }),

@@ -28,15 +28,3 @@ impl Listener for Port {
         Ok(self.address)
     }
 }
-
-impl tunnel_legacy::server::Listener for Port {
-    type Io = SimTcpStream;
-
-    async fn accept(&mut self) -> io::Result<(SimTcpStream, SocketAddr)> {
-        self.listener.accept().await
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
