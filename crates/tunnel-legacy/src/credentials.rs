@@ -179,8 +179,8 @@ impl Call<'_> {
     /// The published server fails so in every call (0.5.0, on Postgres).
     fn panic_hint(&self) -> &'static str {
         if self.path == SIGN {
-            ". The published tunnel server 0.5.0 always does so when asked for a signature token: patch it, or give the \
-             host a signature token from its database"
+            ". If it is the published tunnel server 0.5.0: it fails so whenever it is asked for a signature token; patch \
+             it, or give the host a signature token from its database"
         } else {
             ""
         }

@@ -145,7 +145,7 @@ fn tell(told: Result<(), String>, output: Output) {
         }
         Err(message) => {
             output.json(&json!({ "event": "tunnel", "state": "down", "message": message }));
-            output.note(format!("Not connected to the tunnel server: {message}. Trying again."));
+            output.note(format!("Not connected to the tunnel server, trying again: {message}"));
         }
     }
 }

@@ -68,7 +68,8 @@ async fn serve(
     if !address.ip().is_loopback() {
         output.note("It speaks plain HTTP: put a proxy with TLS before it.");
     }
-    output.note(format!("Use it with  tunnel-p2p host --tunnel {url}  and  tunnel-p2p gateway --tunnel {url}"));
+    let reached = if address.ip().is_unspecified() { format!("http://THIS-MACHINE:{}", address.port()) } else { url };
+    output.note(format!("Use it with  tunnel-p2p host --tunnel {reached}  and  tunnel-p2p gateway --tunnel {reached}"));
     let stop = CancellationToken::new();
     let running = server.run(stop.clone());
     tokio::pin!(running);

@@ -14,7 +14,7 @@ pub(crate) struct RoutingOptions {
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_MODE", value_enum)]
     pub(crate) mode: Option<ModeOption>,
     /// How many of the client ids, in percent, may go peer to peer; the rest take the tunnel server [default: 100]
-    #[arg(long, env = "TUNNEL_P2P_GATEWAY_ROLLOUT", value_name = "PERCENT", value_parser = percent)]
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_ROLLOUT", value_name = "PERCENT", value_parser = percent, allow_negative_numbers = true)]
     #[serde(default, deserialize_with = "percent_of_the_file")]
     pub(crate) rollout: Option<f64>,
     /// The way of some paths, such as `/files/**=legacy` or `POST,PUT /api/**=p2p-only`; repeat for more, first match wins

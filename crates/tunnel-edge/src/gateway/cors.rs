@@ -46,5 +46,8 @@ pub(super) fn expose(headers: &mut HeaderMap, origin: Option<&HeaderValue>, acce
     }
     headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-    headers.append(header::VARY, VARY);
+    // The tunnel server has said the same.
+    if headers.get_all(header::VARY).iter().all(|value| value != VARY) {
+        headers.append(header::VARY, VARY);
+    }
 }

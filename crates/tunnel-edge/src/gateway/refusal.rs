@@ -102,7 +102,10 @@ const fn advice(kind: FailureKind) -> Option<&'static str> {
         FailureKind::ServiceUnreachable => "Start the service on the host, or correct the address of it there.",
         FailureKind::ServiceFailed => "Look into the log of the service on the host.",
         FailureKind::Protocol => "Run the same version of tunnel-p2p on both sides.",
-        FailureKind::Unsupported => "Ask again when the peer-to-peer way is up, or allow the loss on the gateway.",
+        FailureKind::Unsupported => {
+            "Only the peer-to-peer way can carry it. Headers and query may be lost on the tunnel if the gateway allows it \
+             (`--tunnel-allow-loss`), a body or method never."
+        }
         FailureKind::Internal => "Look into the log of the gateway.",
         _ => return None,
     })

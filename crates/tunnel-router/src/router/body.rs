@@ -30,7 +30,7 @@ pub(super) fn deliver(
     again: Option<Again>,
 ) -> Response {
     let mut sample = exchange.sample(&response, kind, again.as_ref());
-    let Exchange { shared, active, choice, mut record, .. } = exchange;
+    let Exchange { shared, active, mut record, .. } = exchange;
     record.answered(kind, reason, response.status.as_u16());
     response.via = Some(via(response.via, kind, reason));
     if response.body.is_buffered() || response.body.is_end_stream() {
@@ -45,7 +45,7 @@ pub(super) fn deliver(
         return response;
     }
     let sample = sample.map(Box::new);
-    let splice = Splice::of(&active, choice.mode, again, &response);
+    let splice = Splice::of(&active, again, &response);
     let length = response.body.size_hint().exact();
     let on = On::new(&shared, &active, kind, splice.is_some());
     let Response { status, headers, body, via } = response;

@@ -33,9 +33,9 @@ pub(super) struct Splice {
 
 impl Splice {
     /// `None` if the response can have no continuation.
-    pub(super) fn of(active: &Active, mode: Mode, again: Option<Again>, response: &Response) -> Option<Self> {
+    pub(super) fn of(active: &Active, again: Option<Again>, response: &Response) -> Option<Self> {
         let config = &active.config;
-        let again = again.filter(|again| config.failover && mode == Mode::P2pFirst && again.is_get())?;
+        let again = again.filter(|again| config.failover && again.is_get())?;
         let exact = response.body.size_hint().exact();
         let origin = Origin::of(response.status, &response.headers, exact, config.splice_without_validator)?;
         Some(Self { again, origin, tries: 0 })

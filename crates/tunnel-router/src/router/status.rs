@@ -126,10 +126,11 @@ pub(super) fn health(shared: &Shared) -> Health {
     };
     match (first, second) {
         (works @ Health::Healthy { .. }, _) | (_, works @ Health::Healthy { .. }) => named(works),
-        (Health::Down(first), Health::Down(second)) => Health::Down(Failure::new(
-            FailureKind::Unreachable,
-            format!("neither transport works; one: {first}; the other: {second}"),
-        )),
+        (Health::Down(first), Health::Down(second)) => {
+            let (p2p, legacy) = if is_used { (first, second) } else { (second, first) };
+            let message = format!("neither transport works; p2p: {p2p}; legacy: {legacy}");
+            Health::Down(Failure::new(FailureKind::Unreachable, message))
+        }
         _ => Health::Probing,
     }
 }

@@ -72,6 +72,23 @@ async fn a_response_continues_over_p2p() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_response_that_began_under_the_kill_switch_continues_over_p2p_once_that_is_off() {
+    for is_off in [true, false] {
+        let (p2p, legacy, router) = pair(RouterConfig::default()).await;
+        let file = File::new(content(1, 1000));
+        serve(&p2p, &file, Break::Never);
+        serve(&legacy, &file, Break::At(10, LOST));
+        router.kill_switch(true);
+        let response = router.send(get("/file")).await.unwrap();
+        router.kill_switch(!is_off);
+        let got = fake::read(response).await;
+        assert_eq!((got.transport, got.reason), ("legacy", "kill-switch"), "as it began");
+        assert_eq!((got.body == file.content, got.error.is_none()), (is_off, is_off));
+        assert_eq!(p2p.seen().len(), usize::from(is_off));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_response_with_a_range_continues_at_its_own_place() {
     let (p2p, legacy, router) = pair(RouterConfig::default()).await;
     let mut file = File::new(content(1, 1000));

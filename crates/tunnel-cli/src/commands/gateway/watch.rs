@@ -55,7 +55,7 @@ fn tell(health: &Health, output: Output) {
         }
         Health::Down(failure) => {
             output.json(&json!({ "event": "down", "reason": failure.kind().name(), "message": failure.message() }));
-            output.note(format!("No connection to the host: {failure}. Trying again."));
+            output.note(format!("No connection to the host, trying again: {failure}"));
         }
     }
 }

@@ -47,7 +47,13 @@ fn gateway(status: &Value, rows: &mut Rows) {
         rows.add("", transport(&p2p["transport"]));
     }
     let legacy = &router["legacy"];
-    rows.add("tunnel server", if legacy.is_null() { "none is given".to_owned() } else { transport(legacy) });
+    // It is asked only when a request takes it.
+    let asked = match legacy["health"].as_str() {
+        None => "none is given".to_owned(),
+        Some("probing") => "not asked yet".to_owned(),
+        Some(_) => format!("{}, when last asked", transport(legacy)),
+    };
+    rows.add("tunnel server", asked);
     let counts = &router["counts"];
     for line in counts["answered"].as_array().into_iter().flatten() {
         let name = format!("answered by {}", text(&line["transport"]));
@@ -212,7 +218,7 @@ mod tests {
             "on: /run/no-p2p exists",
             "down for 5 s (failures), next probe in 400 ms",
             "down: no answer",
-            "healthy, path server, client id home",
+            "healthy, path server, client id home, when last asked",
             "3 (kill-switch)",
             "`mode` is wrong",
             "needs a restart",
