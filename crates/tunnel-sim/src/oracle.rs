@@ -230,8 +230,8 @@ impl Oracle {
         self.lock().edges_bytes_max = EDGES_BYTES_MAX;
     }
 
-    /// The client has so many more bytes of the body of a response, up to this one. Returns how long the last of them were under way; zero while
-    /// there are more behind them.
+    /// The client has so many more bytes of the body of a response, up to this one. Returns how long the last of them were
+    /// under way; zero while there are more behind them.
     #[expect(clippy::must_use_candidate, reason = "few want to know")]
     pub fn consumed(&self, id: u64, position: u64, bytes: u64) -> Duration {
         let mut state = self.lock();

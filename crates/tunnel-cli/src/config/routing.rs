@@ -36,7 +36,7 @@ pub(crate) struct RoutingOptions {
     )]
     pub(crate) no_hedge: Option<bool>,
     /// How many safe requests, in percent, to repeat on the other transport and compare, unseen by the app [default: 0]
-    #[arg(long, env = "TUNNEL_P2P_GATEWAY_SHADOW", value_name = "PERCENT", value_parser = percent)]
+    #[arg(long, env = "TUNNEL_P2P_GATEWAY_SHADOW", value_name = "PERCENT", value_parser = percent, allow_negative_numbers = true)]
     #[serde(default, deserialize_with = "percent_of_the_file")]
     pub(crate) shadow: Option<f64>,
 }

@@ -7,6 +7,7 @@ use http::{
     header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE},
 };
 
+use super::PAYLOAD_BYTES_MAX;
 use crate::{Failure, FailureKind};
 
 /// One thing of an HTTP request that its form as a `TunnelHttpRequest` loses, or alters.
@@ -46,7 +47,7 @@ pub enum LegacyLoss {
     #[error("the tunnel rounds numbers of the body or drops repeated keys")]
     BodyInexact,
     /// The body is longer than 262,144 bytes and is dropped, silently at the tunnel server.
-    #[error("the tunnel carries bodies of at most 262144 bytes, not {bytes}")]
+    #[error("the tunnel carries bodies of at most {PAYLOAD_BYTES_MAX} bytes, not {bytes}")]
     BodyTooLong {
         /// The length of the body in bytes.
         bytes: usize,

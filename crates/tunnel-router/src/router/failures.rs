@@ -41,7 +41,7 @@ pub(crate) fn both(p2p: &Failure, legacy: &Failure) -> Failure {
         // Whoever had no place there may have been executed here.
         (FailureKind::Timeout, FailureKind::Overloaded) => FailureKind::Timeout,
         // It would have been carried, so it may be another time.
-        (kind, FailureKind::Unsupported) if !blames_transport(kind) => kind,
+        (kind, FailureKind::Unsupported | FailureKind::TooLarge) if !blames_transport(kind) => kind,
         (_, kind) if !blames_transport(kind) || kind == FailureKind::Unauthorized => kind,
         (FailureKind::Timeout, _) | (_, FailureKind::Timeout) => FailureKind::Timeout,
         // What was under way may have been executed.
