@@ -65,11 +65,15 @@ mod frames;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
+pub mod receiver;
+pub mod sender;
 mod session;
 mod task;
 mod ticket;
+pub mod transports;
 mod websocket;
 mod wire;
+mod ws_protocol;
 
 pub use client::Client;
 pub use config::{ClientConfig, HostConfig};
