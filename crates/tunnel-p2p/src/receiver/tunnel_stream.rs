@@ -118,6 +118,8 @@ impl Stream for TunnelStream<'_> {
                 }
             }
             match std::task::ready!(Pin::new(&mut this.inner).poll_next(cx)) {
+                // Packets that say only that they are the first or the last.
+                Some(Ok(bytes)) if bytes.is_empty() => this.fed = false,
                 Some(Ok(bytes)) => {
                     this.fed = false;
                     return Poll::Ready(Some(Ok(bytes)));

@@ -45,10 +45,10 @@ impl Services {
         request: TunnelHttpRequest,
     ) -> Result<(), TunnelRequestError> {
         let id = request.request_id;
-        let mut claim = requests.claim(id).ok_or_else(|| {
+        let (asked, claim) = requests.claim(id).ok_or_else(|| {
             TunnelRequestError::Request(format!("no request {id} waits: its client has left, or it is answered"))
         })?;
-        let request = as_born(request, claim.asked.take());
+        let request = as_born(request, asked);
         let asking = async { self.at(port)?.http(request).await };
         let response = tokio::select! {
             biased;

@@ -91,8 +91,8 @@ impl Requests {
         Waiting { guard, abort_slot: Some(abort_slot), receiver }
     }
 
-    /// Takes the right to answer with a response. `None` if nobody waits for one.
-    pub(super) fn claim(self: &Arc<Self>, id: u64) -> Option<Claim> {
+    /// Takes the right to answer with a response, and what was asked. `None` if nobody waits for one.
+    pub(super) fn claim(&self, id: u64) -> Option<(Option<Asked>, Claim)> {
         let mut entries = self.lock();
         let entry = entries.get_mut(&id)?;
         if !matches!(entry.answer, AnswerState::Waiting(_)) {
@@ -101,7 +101,7 @@ impl Requests {
         let AnswerState::Waiting(sender) = std::mem::replace(&mut entry.answer, AnswerState::Streaming) else {
             return None;
         };
-        Some(Claim { asked: entry.asked.take(), sender, cut: entry.cut.clone() })
+        Some((entry.asked.take(), Claim { sender, cut: entry.cut.clone() }))
     }
 
     /// Passes a packet on. `Err` says why it cannot be; after an overflow the client sees a cut.
@@ -354,7 +354,6 @@ impl Drop for Guarded {
 
 /// The right to answer a request.
 pub(super) struct Claim {
-    pub(super) asked: Option<Asked>,
     sender: oneshot::Sender<Answer>,
     cut: CancellationToken,
 }

@@ -29,10 +29,7 @@ async fn a_response_is_its_head_and_its_packets() {
     assert_eq!(packets[0].headers.as_ref(), Some(&response.headers));
     assert!(packets.iter().enumerate().all(|(index, packet)| packet.packet_id as usize == index + 1));
     assert!(packets.iter().all(|packet| packet.request_id == 7));
-    assert_eq!(
-        packets.iter().map(|packet| packet.last).collect::<Vec<_>>().split_last().unwrap().0.contains(&true),
-        false
-    );
+    assert!(packets.iter().rev().skip(1).all(|packet| !packet.last));
     assert!(packets.last().unwrap().last);
     let body: Vec<u8> = packets.iter().flat_map(|packet| packet.bytes.to_vec()).collect();
     assert_eq!(body, b"ab");

@@ -1,6 +1,9 @@
 //! WebSocket clients, of gateways and of receivers.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use futures::{SinkExt, StreamExt};
@@ -250,18 +253,18 @@ fn any_ws_request() -> impl Strategy<Value = TunnelWsRequest> {
 #[test]
 fn any_message_of_a_receiver_arrives_byte_for_byte() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (mut tunnel, receiver, _peers, _events) = runtime.block_on(async {
+    let (tunnel, receiver, _peers, _events) = runtime.block_on(async {
         let tunnel = started();
         let peers = tunnel.peers().await;
         let (receiver, events) = P2PTunnelReceiver::new(Arc::new(peers.client.clone()));
-        (tunnel, receiver, peers, events)
+        (RefCell::new(tunnel), receiver, peers, events)
     });
     proptest!(ProptestConfig::with_cases(256), |(request in any_ws_request())| {
         let sent = serde_json::to_string(&TunnelRequest::Ws(request.clone())).unwrap();
         let text = runtime.block_on(async {
             let conn_id = request.conn_id;
             receiver.send(TunnelRequest::Ws(request)).await.unwrap();
-            let text = tunnel.text().await;
+            let text = tunnel.borrow_mut().text().await;
             receiver.close_ws(conn_id).await;
             text
         });
