@@ -15,7 +15,7 @@ use p2p_provider::{
 };
 use switchy_async::util::CancellationToken;
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
-use tunnel_core::{Body, Request, Response, SendError, Transport};
+use tunnel_core::{Body, Failure, Request, Response, Transport};
 use tunnel_legacy::{
     AuthClient, LegacyClient, LegacyConfig, TunnelUrl,
     server::{Clock, MemoryStorage, TunnelServer, TunnelServerConfig},
@@ -38,7 +38,7 @@ const ACCESS_TOKEN: &str = "the tunnel server's own";
 const NOW: u64 = 1_767_225_600;
 
 /// Nothing takes longer unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The service and the tunnel server; dropping it ends both.
 pub struct Stage {
@@ -113,8 +113,7 @@ impl Stage {
             None => None,
         };
         let transport = p2p.as_ref().map(|(_, client)| Arc::new(client.clone()) as Arc<dyn Transport>);
-        let mut config = RouterConfig::default();
-        config.client_id = Some(CLIENT_ID.to_owned());
+        let config = RouterConfig { client_id: Some(CLIENT_ID.to_owned()), ..RouterConfig::default() };
         Ok(HomeClient { router: Router::start(transport, Some(legacy), config)?, p2p })
     }
 }
@@ -138,8 +137,8 @@ pub struct HomeClient {
 
 impl HomeClient {
     /// Sends a request and waits for the head of its response.
-    pub async fn send(&self, parts: http::request::Parts, body: Body) -> Result<Response, SendError> {
-        self.router.send(Request::http(1, parts, body)).await
+    pub async fn send(&self, parts: http::request::Parts, body: Body) -> Result<Response, Failure> {
+        self.router.send(Request::http(1, parts, body)).await.map_err(|error| error.failure().clone())
     }
 
     /// Gets a path.

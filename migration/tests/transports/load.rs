@@ -61,4 +61,4 @@ async fn post(client: &HomeClient, number: u64) -> anyhow::Result<String> {
 }
 
 /// As long as nothing hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
