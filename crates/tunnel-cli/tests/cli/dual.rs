@@ -14,15 +14,15 @@ const ADMIN: &str = "x-tunnel-admin: 1\r\n";
 const CLIENT_ID: &str = "home";
 
 /// A tunnel server, a service, and what hosts and gateways need to know of them.
-struct World {
-    home: TempDir,
+pub(crate) struct World {
+    pub(crate) home: TempDir,
     service: String,
     tunnel: String,
     _server: Process,
 }
 
 impl World {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let home = home();
         write(&home.path().join("access"), 0o600, "open-sesame\n");
         let database = home.path().join("tunnel.db");
@@ -35,7 +35,7 @@ impl World {
     }
 
     /// A host at the tunnel server, which registers at its first start.
-    fn tunnel_host(&self, more: &[&str]) -> Process {
+    pub(crate) fn tunnel_host(&self, more: &[&str]) -> Process {
         let access = self.path("access");
         let args = ["host", "--service", &self.service, "--profile", "plain", "--bind", "127.0.0.1", "--port", "0"];
         let tunnel = ["--client-id", CLIENT_ID, "--tunnel", &self.tunnel, "--tunnel-access-token-file", &access];
@@ -45,7 +45,7 @@ impl World {
     }
 
     /// A gateway that has the tunnel server, and what else is given.
-    fn gateway(&self, more: &[&str]) -> (Process, String, String) {
+    pub(crate) fn gateway(&self, more: &[&str]) -> (Process, String, String) {
         let token = self.path(".local/state/tunnel-p2p/host.tunnel-token");
         let args = ["gateway", "--profile", "plain", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
         let tunnel = ["--client-id", CLIENT_ID, "--tunnel", &self.tunnel, "--tunnel-token-file", &token];
@@ -67,12 +67,12 @@ fn server(home: &TempDir, listen: &str, database: &Path) -> (Process, String) {
 }
 
 /// How a request came, and why.
-fn came(url: &str) -> (u16, String, String) {
+pub(crate) fn came(url: &str) -> (u16, String, String) {
     let answer = get(url, "/files/1000.bin");
     (answer.status, answer.header("x-tunnel-transport").to_owned(), answer.header("x-tunnel-reason").to_owned())
 }
 
-fn by(transport: &str, reason: &str) -> (u16, String, String) {
+pub(crate) fn by(transport: &str, reason: &str) -> (u16, String, String) {
     (200, transport.to_owned(), reason.to_owned())
 }
 
