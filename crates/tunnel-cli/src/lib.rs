@@ -29,6 +29,8 @@ mod error;
 mod logging;
 mod output;
 mod p2p;
+#[cfg(test)]
+mod reference;
 mod routing;
 mod runtime;
 mod secret;
