@@ -217,6 +217,22 @@ fn the_file_is_read_again_and_a_bad_one_changes_nothing() {
 }
 
 #[test]
+fn a_new_client_id_in_the_file_waits_for_a_restart_as_a_whole() {
+    let world = World::start();
+    let file = write(Path::new(&world.path("t.toml")), 0o600, "[gateway]\nclient-id = 'home'\n");
+    let config = file.to_str().unwrap().to_owned();
+    let args = ["gateway", "--profile", "plain", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let tunnel = ["--tunnel", &world.tunnel, "--config", &config];
+    let mut gateway = Process::start(world.home.path(), &[&args[..], &tunnel].concat());
+    let admin = gateway.event("ready")["admin"].as_str().expect("a URL").to_owned();
+    write(&file, 0o600, "[gateway]\nclient-id = 'other'\n");
+    gateway.signal("HUP");
+    assert_eq!(gateway.event("reloaded")["needs_restart"], json!(["client-id"]));
+    let asked = get(&admin, "/explain?path=/a").json();
+    assert_eq!(asked["client_id"], CLIENT_ID, "also for the rollout");
+}
+
+#[test]
 fn one_host_serves_both_ways_and_tells_its_state() {
     let world = World::start();
     let mut host = Process::start(
