@@ -32,7 +32,7 @@ use tokio::{
 pub(crate) use self::{
     gateway::GatewayAdmin,
     host::{HostAdmin, Ways},
-    request::{AdminAddress, ask},
+    request::{AdminAddress, ask, tell},
 };
 use crate::error::CliError;
 

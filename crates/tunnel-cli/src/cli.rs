@@ -1,9 +1,12 @@
 //! The command line.
 
+mod mode;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 
+pub(crate) use self::mode::{ModeChoice, ModeOptions, Switch};
 use crate::{
     admin::AdminAddress,
     config::{GatewayOptions, HostOptions, LogOptions, RoutingOptions, Seeds, Span, TunnelServerOptions},
@@ -54,6 +57,9 @@ pub(crate) enum Command {
     /// Show how a running gateway or host is, from its admin endpoint
     #[command(after_help = STATUS_EXAMPLES)]
     Status(StatusOptions),
+    /// Show or set the mode of a running gateway: rollback in one command
+    #[command(after_help = mode::EXAMPLES)]
+    Mode(ModeOptions),
     /// Say which way a request takes, and why
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Box<ExplainOptions>),
@@ -340,9 +346,8 @@ Exit codes:
   4  a gateway: requests take the tunnel server; a host: one of two ways works
   5  no way works
 
-What can be changed while a gateway runs; the answers are JSON:
-  curl -H 'x-tunnel-admin: 1' -d '{\"mode\":\"legacy\"}' http://127.0.0.1:8018/mode
-  curl -H 'x-tunnel-admin: 1' -d '{\"on\":true}' http://127.0.0.1:8018/kill-switch
+`tunnel-p2p mode` sets what decides over the requests of a gateway. What else can be
+changed while it runs; the answers are JSON:
   curl -H 'x-tunnel-admin: 1' -X POST http://127.0.0.1:8018/reload
   curl -H 'x-tunnel-admin: 1' -X POST http://127.0.0.1:8018/drain";
 

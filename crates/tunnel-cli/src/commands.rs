@@ -7,6 +7,7 @@ mod explain;
 mod gateway;
 mod host;
 mod id;
+mod mode;
 mod simulate;
 mod status;
 mod tunnel_server;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
         Command::Host(options) => host::run(&layered(&file, "host", &*options)?, output),
         Command::Gateway(options) => gateway::run(*options, &file, cli.global.config, output),
         Command::Status(options) => status::run(&options, &file, output),
+        Command::Mode(options) => mode::run(&options, &file, output),
         Command::Explain(options) => explain::run(&options, &file, output),
         Command::TunnelServer(options) => tunnel_server::run(&layered(&file, "tunnel-server", &options)?, output),
         Command::Demo(options) => demo::run(&options, output),

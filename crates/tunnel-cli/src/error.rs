@@ -76,6 +76,11 @@ impl CliError {
         self
     }
 
+    /// Whether it is one of [`start`](Self::start).
+    pub(crate) fn is_start(&self) -> bool {
+        self.kind == ErrorKind::Start
+    }
+
     /// The exit code of the process.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code())

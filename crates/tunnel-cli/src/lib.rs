@@ -1,4 +1,4 @@
-//! The `tunnel-p2p` command: host, gateway, tunnel-server, status, explain, demo, compat, bench and id.
+//! The `tunnel-p2p` command: host, gateway, tunnel-server, status, mode, explain, demo, compat, bench and id.
 //!
 //! The binary is a thin shell over this library.
 //!
@@ -29,6 +29,8 @@ mod error;
 mod logging;
 mod output;
 mod p2p;
+#[cfg(test)]
+mod reference;
 mod routing;
 mod runtime;
 mod secret;

@@ -140,7 +140,10 @@ async fn mode(State(admin): Shared, body: Bytes) -> Response {
             Ok(mode) => Some(mode),
             Err(error) => return refusal(StatusCode::BAD_REQUEST, format!("mode: {error}, or policy")),
         },
-        Err(message) => return refusal(StatusCode::BAD_REQUEST, message),
+        Err(message) => {
+            let write = "write {\"mode\": \"legacy\"}, p2p-first, p2p-only, or policy, which takes back what was set";
+            return refusal(StatusCode::BAD_REQUEST, format!("{message}; {write}"));
+        }
     };
     admin.switched.router().set_mode(mode);
     let name = mode.map_or("policy", Mode::name);

@@ -4,12 +4,13 @@ use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, header};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{net::TcpStream, runtime::Handle, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::guard::X_TUNNEL_ADMIN;
 use crate::error::CliError;
 
 /// It is on this machine and never waits for anything.
@@ -43,12 +44,25 @@ impl fmt::Display for AdminAddress {
 
 /// A GET of this path and query. Dropping the future abandons it.
 pub(crate) async fn ask(address: AdminAddress, target: &str) -> Result<Value, CliError> {
+    answered(address, Request::get(target).body(Full::default())).await
+}
+
+/// A POST of this object. Dropping the future leaves open whether it was obeyed.
+pub(crate) async fn tell(address: AdminAddress, path: &str, value: &Value) -> Result<Value, CliError> {
+    let request = Request::post(path).header(X_TUNNEL_ADMIN, "1").body(Full::from(value.to_string()));
+    answered(address, request).await
+}
+
+async fn answered(
+    address: AdminAddress,
+    request: Result<Request<Full<Bytes>>, http::Error>,
+) -> Result<Value, CliError> {
     let not_there = |cause: anyhow::Error| {
         CliError::start(format!("nobody answers at {address}"))
             .because(cause)
             .next("start the gateway or the host with `--admin ADDRESS:PORT`, and give the same address here")
     };
-    let asked = timeout(TIMEOUT, exchange(address, target)).await;
+    let asked = timeout(TIMEOUT, exchange(address, request)).await;
     let (status, body) =
         asked.map_err(|_| not_there(anyhow::anyhow!("it took longer than {TIMEOUT:?}")))?.map_err(not_there)?;
     let value: Value = serde_json::from_slice(&body).map_err(|_| {
@@ -61,10 +75,14 @@ pub(crate) async fn ask(address: AdminAddress, target: &str) -> Result<Value, Cl
     }
 }
 
-async fn exchange(address: AdminAddress, target: &str) -> anyhow::Result<(http::StatusCode, Bytes)> {
+async fn exchange(
+    address: AdminAddress,
+    request: Result<Request<Full<Bytes>>, http::Error>,
+) -> anyhow::Result<(http::StatusCode, Bytes)> {
+    let mut request = request?;
+    request.headers_mut().insert(header::HOST, address.0.to_string().parse()?);
     let stream = TcpStream::connect(address.0).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(target).header(header::HOST, address.0.to_string()).body(Empty::<Bytes>::new())?;
     let _connection = AbortOnDropHandle::new(Handle::current().spawn(async move { connection.await.is_ok() }));
     let (parts, body) = sender.send_request(request).await?.into_parts();
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|error| anyhow::anyhow!(error))?;

@@ -15,10 +15,11 @@ use crate::{
 
 /// Asks the admin endpoint and prints what it says; the exit code says it in short.
 pub(super) fn run(options: &StatusOptions, file: &ConfigFile, output: Output) -> Result<Outcome, CliError> {
-    let address = address(options, file)?;
+    let address = address(options.admin, file)?;
     let (status, decisions) = block_on(async {
         let status = ask(address, "/status").await?;
-        let decisions = if options.decisions { Some(ask(address, "/decisions").await?) } else { None };
+        let decides = status["role"] != "host";
+        let decisions = if options.decisions && decides { Some(ask(address, "/decisions").await?) } else { None };
         Ok((status, decisions))
     })?;
     let decisions = decisions.as_ref().map(|answer| &answer["decisions"]);
@@ -33,13 +34,15 @@ pub(super) fn run(options: &StatusOptions, file: &ConfigFile, output: Output) ->
     output.text(table::status(&status));
     if let Some(decisions) = decisions {
         output.text(table::decisions(decisions));
+    } else if options.decisions {
+        output.note("A host makes no decisions: it answers on every way that it has. Ask the gateway for them.");
     }
     outcome(&status, address)
 }
 
 /// The endpoint that the flags name, or the file, or the usual one.
-fn address(options: &StatusOptions, file: &ConfigFile) -> Result<AdminAddress, CliError> {
-    if let Some(address) = options.admin {
+pub(super) fn address(given: Option<AdminAddress>, file: &ConfigFile) -> Result<AdminAddress, CliError> {
+    if let Some(address) = given {
         return Ok(address);
     }
     let gateway: GatewayOptions = layered(file, "gateway", &GatewayOptions::default())?;

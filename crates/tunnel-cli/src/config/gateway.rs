@@ -70,13 +70,13 @@ pub(crate) struct GatewayOptions {
     /// How the sender reacts to loss; `bbr3` may help on lossy links (Wi-Fi, mobile) [default: cubic]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_CONGESTION", value_enum)]
     pub(crate) congestion: Option<CongestionOption>,
-    /// How long one attempt to connect to the host may take [default: 5s]
+    /// How long one attempt to connect to the host, or to a tunnel server, may take [default: 5s]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_CONNECT_TIMEOUT", value_name = "TIME")]
     pub(crate) connect_timeout: Option<Span>,
     /// How long a request may wait for its response head; keep it above that of the host [default: 75s]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_HEAD_TIMEOUT", value_name = "TIME")]
     pub(crate) head_timeout: Option<Span>,
-    /// How long a body may stand still while somebody waits for it [default: 1h]
+    /// How long a body may stand still while somebody waits for it [default: 1h, over the tunnel server 5m]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_BODY_IDLE_TIMEOUT", value_name = "TIME")]
     pub(crate) body_idle_timeout: Option<Span>,
     /// How long requests under way may take to finish after Ctrl-C [default: 10s]

@@ -44,10 +44,10 @@ pub(crate) struct HostOptions {
     /// How the sender reacts to loss; `bbr3` may help on lossy links (Wi-Fi, mobile) [default: cubic]
     #[arg(long, env = "TUNNEL_P2P_HOST_CONGESTION", value_enum)]
     pub(crate) congestion: Option<CongestionOption>,
-    /// How many requests each gateway may have under way at once; further ones wait [default: 1024]
+    /// How many requests each gateway may have under way at once; further ones wait (from a tunnel server: get 503) [default: 1024]
     #[arg(long, env = "TUNNEL_P2P_HOST_MAX_REQUESTS", value_name = "NUMBER")]
     pub(crate) max_requests: Option<u32>,
-    /// How long the service may take to accept a connection [default: 5s]
+    /// How long the service, or a tunnel server, may take to accept a connection [default: 5s]
     #[arg(long, env = "TUNNEL_P2P_HOST_CONNECT_TIMEOUT", value_name = "TIME")]
     pub(crate) connect_timeout: Option<Span>,
     /// How long the service may take to answer with a response head [default: 1m]

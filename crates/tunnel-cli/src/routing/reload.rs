@@ -25,6 +25,8 @@ pub(crate) struct Reloader {
     /// As they were given, without the file.
     flags: GatewayOptions,
     seed: u64,
+    /// Of the start: the ways to the host keep theirs, too.
+    client_id: Option<String>,
     switched: Switched,
     output: Output,
     state: Mutex<State>,
@@ -69,7 +71,8 @@ impl Reloader {
             last_error: None,
             needs_restart: Vec::new(),
         };
-        Ok(Self { file, flags, seed, switched, output, state: Mutex::new(state) })
+        let client_id = options.client_id.clone();
+        Ok(Self { file, flags, seed, client_id, switched, output, state: Mutex::new(state) })
     }
 
     /// Reads the file now. On an error everything stays as it is. Requests under way notice nothing.
@@ -130,7 +133,7 @@ impl Reloader {
     fn apply(&self, state: &mut State) -> Result<Reloading, CliError> {
         let file = ConfigFile::load(self.file.as_deref())?;
         let options: GatewayOptions = layered(&file, "gateway", &self.flags)?;
-        let config = router_config(&options.routing, options.client_id.as_deref(), self.seed)?;
+        let config = router_config(&options.routing, self.client_id.as_deref(), self.seed)?;
         let needs_restart = changed_keys(&state.rest, &rest(&options)?);
         self.switched.router().reload(config).map_err(|error| {
             CliError::usage("the routing options in [gateway] do not fit").because(anyhow::Error::new(error))

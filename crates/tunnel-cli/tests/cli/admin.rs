@@ -102,6 +102,7 @@ fn mistakes_are_named_and_change_nothing() {
     for (path, body, hint) in [
         ("/mode", json!({ "mode": "fast" }), "p2p-first"),
         ("/mode", json!({ "modus": "legacy" }), "modus"),
+        ("/mode", json!({ "mode": null }), "policy"),
         ("/mode", json!("legacy"), "body"),
         ("/kill-switch", json!({ "on": "yes" }), "body"),
     ] {

@@ -11,7 +11,7 @@ fn help_names_every_command_and_the_exit_codes() {
     for word in ["host", "gateway", "demo", "compat", "id", "Exit codes", "130", "TUNNEL_P2P_", "Examples"] {
         assert!(help.contains(word), "{word}");
     }
-    for command in ["host", "gateway", "demo", "compat", "id"] {
+    for command in ["host", "gateway", "mode", "demo", "compat", "id"] {
         let output = run(home.path(), &[command, "--help"]);
         assert!(String::from_utf8(output.stdout).unwrap().contains("Examples"), "{command}");
     }

@@ -14,15 +14,15 @@ const ADMIN: &str = "x-tunnel-admin: 1\r\n";
 const CLIENT_ID: &str = "home";
 
 /// A tunnel server, a service, and what hosts and gateways need to know of them.
-struct World {
-    home: TempDir,
+pub(crate) struct World {
+    pub(crate) home: TempDir,
     service: String,
     tunnel: String,
     _server: Process,
 }
 
 impl World {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let home = home();
         write(&home.path().join("access"), 0o600, "open-sesame\n");
         let database = home.path().join("tunnel.db");
@@ -35,7 +35,7 @@ impl World {
     }
 
     /// A host at the tunnel server, which registers at its first start.
-    fn tunnel_host(&self, more: &[&str]) -> Process {
+    pub(crate) fn tunnel_host(&self, more: &[&str]) -> Process {
         let access = self.path("access");
         let args = ["host", "--service", &self.service, "--profile", "plain", "--bind", "127.0.0.1", "--port", "0"];
         let tunnel = ["--client-id", CLIENT_ID, "--tunnel", &self.tunnel, "--tunnel-access-token-file", &access];
@@ -45,7 +45,7 @@ impl World {
     }
 
     /// A gateway that has the tunnel server, and what else is given.
-    fn gateway(&self, more: &[&str]) -> (Process, String, String) {
+    pub(crate) fn gateway(&self, more: &[&str]) -> (Process, String, String) {
         let token = self.path(".local/state/tunnel-p2p/host.tunnel-token");
         let args = ["gateway", "--profile", "plain", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
         let tunnel = ["--client-id", CLIENT_ID, "--tunnel", &self.tunnel, "--tunnel-token-file", &token];
@@ -67,12 +67,12 @@ fn server(home: &TempDir, listen: &str, database: &Path) -> (Process, String) {
 }
 
 /// How a request came, and why.
-fn came(url: &str) -> (u16, String, String) {
+pub(crate) fn came(url: &str) -> (u16, String, String) {
     let answer = get(url, "/files/1000.bin");
     (answer.status, answer.header("x-tunnel-transport").to_owned(), answer.header("x-tunnel-reason").to_owned())
 }
 
-fn by(transport: &str, reason: &str) -> (u16, String, String) {
+pub(crate) fn by(transport: &str, reason: &str) -> (u16, String, String) {
     (200, transport.to_owned(), reason.to_owned())
 }
 
@@ -214,6 +214,22 @@ fn the_file_is_read_again_and_a_bad_one_changes_nothing() {
     assert_eq!(came(&url), by("p2p", "rule"));
     gateway.signal("INT");
     assert_eq!(gateway.exit_code(), Some(0));
+}
+
+#[test]
+fn a_new_client_id_in_the_file_waits_for_a_restart_as_a_whole() {
+    let world = World::start();
+    let file = write(Path::new(&world.path("t.toml")), 0o600, "[gateway]\nclient-id = 'home'\n");
+    let config = file.to_str().unwrap().to_owned();
+    let args = ["gateway", "--profile", "plain", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let tunnel = ["--tunnel", &world.tunnel, "--config", &config];
+    let mut gateway = Process::start(world.home.path(), &[&args[..], &tunnel].concat());
+    let admin = gateway.event("ready")["admin"].as_str().expect("a URL").to_owned();
+    write(&file, 0o600, "[gateway]\nclient-id = 'other'\n");
+    gateway.signal("HUP");
+    assert_eq!(gateway.event("reloaded")["needs_restart"], json!(["client-id"]));
+    let asked = get(&admin, "/explain?path=/a").json();
+    assert_eq!(asked["client_id"], CLIENT_ID, "also for the rollout");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod admin;
 mod compat;
 mod config;
 mod dual;
+mod mode;
 mod routing;
 mod simulate;
 mod starting;

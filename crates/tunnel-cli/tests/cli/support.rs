@@ -95,6 +95,12 @@ impl Process {
         }
     }
 
+    /// An event of this name that has been waited for, or came before one that has.
+    pub(crate) fn seen(&self, name: &str) -> Value {
+        let events = self.seen.iter().map(|line| serde_json::from_str::<Value>(line).expect("stdout is JSON"));
+        events.into_iter().find(|event| event["event"] == name).expect("the event has come")
+    }
+
     /// Sends a signal: `INT`, `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
