@@ -7,6 +7,7 @@ mod explain;
 mod gateway;
 mod host;
 mod id;
+mod peers;
 mod simulate;
 mod status;
 mod tunnel_server;
@@ -44,5 +45,6 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
         Command::Simulate(options) => simulate::run(&options, output),
         Command::BenchService => bench::service(output),
         Command::Id(options) => id::run(options, &file, output),
+        Command::Peers(options) => peers::run(options, &file, output),
     }
 }

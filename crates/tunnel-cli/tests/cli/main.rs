@@ -4,6 +4,7 @@ mod admin;
 mod compat;
 mod config;
 mod dual;
+mod pairing;
 mod routing;
 mod simulate;
 mod starting;

@@ -38,7 +38,8 @@ pub struct PairingConfig {
     /// See [`retry_min`](Self::retry_min).
     pub retry_max: Duration,
     /// How long a paired host may be out of reach before the tunnel server is asked for its addresses: doubles from
-    /// `refresh_min` to `refresh_max` while they do not help. Default 30 s to 10 min.
+    /// `refresh_min` to `refresh_max` while they do not help. Default 30 s to 10 min. After the start, when all that is
+    /// known may be old, it is `retry_min`.
     pub refresh_min: Duration,
     /// See [`refresh_min`](Self::refresh_min).
     pub refresh_max: Duration,
@@ -207,7 +208,7 @@ impl<P: P2PProvider> Shared<P> {
     /// Asks the host to let this key in, and checks that it is the host that is known.
     async fn pair(&self) -> Result<Ticket, Unpaired> {
         let config = &self.config;
-        let peer = self.provider.local_addr().id;
+        let peer = self.provider.local_peer_id();
         let ticket = pair(&*self.tunnel, &config.client_id, peer, config.name.as_deref()).await?;
         let (hosts, config, kept) = (Arc::clone(&self.hosts), config.clone(), ticket.clone());
         let remembered =
@@ -219,9 +220,10 @@ impl<P: P2PProvider> Shared<P> {
 
 async fn run<P: P2PProvider>(shared: Arc<Shared<P>>) {
     loop {
-        let ticket = match shared.known().await {
-            Ok(Some(ticket)) => ticket,
-            Ok(None) => first(&shared).await,
+        // Addresses from a file may be old: after the first attempt the host is asked for those of now.
+        let (ticket, patience) = match shared.known().await {
+            Ok(Some(ticket)) => (ticket, shared.config.retry_min),
+            Ok(None) => (first(&shared).await, shared.config.refresh_min),
             Err(error) => {
                 // Without it nobody knows which key the host had.
                 shared.lock().trouble = Some(shared.not_paired(&error));
@@ -230,7 +232,7 @@ async fn run<P: P2PProvider>(shared: Arc<Shared<P>>) {
             }
         };
         shared.set(ticket);
-        tend(&shared).await;
+        tend(&shared, patience).await;
         shared.lock().current = None;
     }
 }
@@ -255,8 +257,7 @@ async fn first<P: P2PProvider>(shared: &Shared<P>) -> Ticket {
 }
 
 /// Keeps the addresses of a paired host fresh. Ends when the host has turned into another one and a person has agreed.
-async fn tend<P: P2PProvider>(shared: &Shared<P>) {
-    let mut patience = shared.config.refresh_min;
+async fn tend<P: P2PProvider>(shared: &Shared<P>, mut patience: Duration) {
     let mut away_since = None;
     let mut changed = false;
     loop {
@@ -289,7 +290,7 @@ async fn tend<P: P2PProvider>(shared: &Shared<P>) {
                 shared.note(&unpaired);
             }
         }
-        patience = (patience * 2).min(shared.config.refresh_max);
+        patience = (patience * 2).clamp(shared.config.refresh_min, shared.config.refresh_max);
         away_since = None;
     }
 }

@@ -49,6 +49,12 @@ impl How {
 }
 
 impl PeerEntry {
+    /// When its line last changed, as in `2026-01-31T12:00:00Z`.
+    #[must_use]
+    pub fn since_text(&self) -> String {
+        fields::time(self.since)
+    }
+
     /// Whether the peer is let in by its key alone.
     #[must_use]
     pub const fn is_admitted(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The fields of a line.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -61,10 +61,12 @@ pub(super) fn name(text: &str) -> String {
     words.chars().take(NAME_CHARS_MAX).collect::<String>().trim_end().to_owned()
 }
 
-/// The time of day, which stands in files for people to read and decides nothing but which entry makes room.
+/// The time of day to the second, which stands in files for people to read and decides nothing but which entry makes
+/// room.
 #[expect(clippy::disallowed_methods, reason = "simulated hosts and clients have no such files")]
 pub(super) fn now() -> SystemTime {
-    SystemTime::now()
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
 /// As in `2026-01-31T12:00:00Z`.

@@ -166,6 +166,12 @@ impl fmt::Display for Line {
 }
 
 impl KnownHost {
+    /// When its line last changed, as in `2026-01-31T12:00:00Z`.
+    #[must_use]
+    pub fn since_text(&self) -> String {
+        fields::time(self.since)
+    }
+
     fn is(&self, client_id: &str, tunnel: &str) -> bool {
         self.client_id == client_id && self.tunnel == tunnel
     }
