@@ -118,15 +118,12 @@ impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (id, direct, relays) = (self.host.id.0, self.host.direct.clone(), self.host.relays.clone());
         let mut bytes = BytesMut::new();
-        let (prefix, checked) = match &self.secret {
-            Some(secret) => {
-                codec::encode(&Content { id, secret: secret.0, direct, relays }, &mut bytes);
-                (PREFIX, "")
-            }
-            None => {
-                codec::encode(&KeyedContent { id, direct, relays }, &mut bytes);
-                (PREFIX_KEYED, PREFIX_KEYED)
-            }
+        let (prefix, checked) = if let Some(secret) = &self.secret {
+            codec::encode(&Content { id, secret: secret.0, direct, relays }, &mut bytes);
+            (PREFIX, "")
+        } else {
+            codec::encode(&KeyedContent { id, direct, relays }, &mut bytes);
+            (PREFIX_KEYED, PREFIX_KEYED)
         };
         let checksum = checksum(checked, &bytes);
         bytes.extend_from_slice(&checksum);

@@ -71,7 +71,7 @@ pub(super) fn now() -> SystemTime {
 
 /// As in `2026-01-31T12:00:00Z`.
 pub(super) fn time(time: SystemTime) -> String {
-    let time = OffsetDateTime::from(time).replace_nanosecond(0).and_then(|time| Ok(time.format(&Rfc3339)));
+    let time = OffsetDateTime::from(time).replace_nanosecond(0).map(|time| time.format(&Rfc3339));
     match time {
         Ok(Ok(text)) => text,
         // A clock that is thousands of years off.

@@ -166,7 +166,8 @@ fn private_directory(directory: &Path) -> io::Result<()> {
 fn check_permissions(path: &Path, metadata: &fs::Metadata) -> Result<(), StateFileError> {
     use std::os::unix::fs::PermissionsExt;
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(StateFileError::Permissions { path: path.to_owned(), mode }) }
+    let others = mode & 0o077;
+    if others == 0 { Ok(()) } else { Err(StateFileError::Permissions { path: path.to_owned(), mode }) }
 }
 
 #[cfg(not(unix))]
@@ -230,7 +231,7 @@ mod tests {
         let change = |text: &str| -> Result<_, StateFileError> {
             Ok(Changed { text: Some(format!("{text}{line}\n")), result: () })
         };
-        file.change(change, |_, ()| {}).unwrap();
+        file.change(change, |_, ()| {}).expect("the file can be written");
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn written(mut lines: Vec<Line>) -> String {
     if !matches!(lines.first(), Some(Line::Comment(_))) {
         lines.splice(0..0, HEADER.lines().map(|line| Line::Comment(line.to_owned())));
     }
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.iter().flat_map(|line| [line.to_string(), "\n".to_owned()]).collect()
 }
 
 enum Line {

@@ -18,7 +18,7 @@ use crate::support::{Home, Tunnel, get};
 
 fn question(method: Method, body: impl Into<Body>) -> Request {
     let request = http::Request::builder().method(method).uri(format!("{PAIRING_PATH}?clientId=home"));
-    Request::http(1, request.body(()).unwrap().into_parts().0, body.into())
+    Request::http(1, request.body(()).expect("a valid request").into_parts().0, body.into())
 }
 
 fn post(body: &Value) -> Request {
@@ -27,7 +27,8 @@ fn post(body: &Value) -> Request {
 
 async fn json(response: Response) -> Value {
     assert_eq!(response.headers[header::CACHE_CONTROL], "no-store");
-    serde_json::from_slice(&response.body.collect().await.unwrap().to_bytes()).unwrap()
+    let body = response.body.collect().await.expect("a whole body").to_bytes();
+    serde_json::from_slice(&body).expect("JSON")
 }
 
 #[test]
