@@ -108,9 +108,9 @@ fn a_gateway_finds_its_host_through_the_tunnel_server_and_needs_it_no_more() {
     gateway.signal("INT");
     assert_eq!(gateway.exit_code(), Some(0));
 
-    let World { home: _home, service: _, tunnel, server } = world;
+    let World { home, service: _, tunnel, server } = world;
     server.crash();
-    let token = _home.path().join(".local/state/tunnel-p2p/host.tunnel-token");
+    let token = home.path().join(".local/state/tunnel-p2p/host.tunnel-token");
     let token = token.to_str().unwrap();
     let args = ["gateway", "--profile", "plain", "--listen", "127.0.0.1:0", "--bind", "127.0.0.1"];
     let through = ["--client-id", "home", "--tunnel", &tunnel, "--tunnel-token-file", token];

@@ -62,7 +62,7 @@ impl PairingConfig {
 }
 
 /// A [`Client`] that pairs with its host through a tunnel server when it does not know it, and asks there for fresh
-/// addresses when it does not reach it. Until it is paired it is [`Health::Down`] and says why.
+/// addresses when it does not reach it. While it cannot pair it is [`Health::Down`] and says why; requests never wait for it.
 ///
 /// A host whose key is another than the one in [`KnownHosts`] is not used; the health says what to do, and what a person
 /// changes in that file is noticed. Clones share everything; the last one to go closes the connection.
@@ -157,7 +157,7 @@ impl<P: P2PProvider> Shared<P> {
         let now = self.lock();
         match &now.current {
             Some((_, client)) => Ok(client.clone()),
-            None => Err(now.trouble.clone().unwrap_or_else(|| self.not_paired("it has not been asked"))),
+            None => Err(now.trouble.clone().unwrap_or_else(|| self.not_paired("it has not answered yet"))),
         }
     }
 
@@ -309,14 +309,13 @@ impl<P: P2PProvider> Transport for PairedClient<P> {
     }
 
     fn health(&self) -> Health {
-        let client = match self.shared.client() {
-            Ok(client) => client,
-            Err(failure) => return Health::Down(failure),
-        };
-        let trouble = self.shared.lock().trouble.clone();
-        match (client.health(), trouble) {
-            (Health::Down(_), Some(trouble)) => Health::Down(trouble),
-            (health, _) => health,
+        let now = self.shared.lock();
+        let connection = now.current.as_ref().map(|(_, client)| client.health());
+        match (connection, &now.trouble) {
+            (None | Some(Health::Down(_)), Some(trouble)) => Health::Down(trouble.clone()),
+            (Some(health), _) => health,
+            // The first answer is on its way.
+            (None, None) => Health::Probing,
         }
     }
 

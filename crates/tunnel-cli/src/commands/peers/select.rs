@@ -10,10 +10,10 @@ pub(super) fn select(peers: &[PeerEntry], text: &str) -> Result<(PeerId, Option<
     if let Ok(id) = text.parse() {
         return Ok((id, peers.iter().find(|entry| entry.peer == id).cloned()));
     }
-    let named: Vec<&PeerEntry> = peers.iter().filter(|entry| !text.is_empty() && entry.name == text).collect();
+    // Names are what devices say of themselves: one that calls itself as another's id begins must not be taken for it.
     let prefix = text.to_ascii_lowercase();
-    let begun = || peers.iter().filter(|entry| !prefix.is_empty() && entry.peer.to_string().starts_with(&prefix));
-    let found = if named.is_empty() { begun().collect() } else { named };
+    let meant = |entry: &&PeerEntry| entry.name == text || entry.peer.to_string().starts_with(&prefix);
+    let found: Vec<&PeerEntry> = peers.iter().filter(|_| !text.is_empty()).filter(meant).collect();
     match found[..] {
         [entry] => Ok((entry.peer, Some(entry.clone()))),
         [] => Err(CliError::failed(format!("no peer is called {text:?}, and no peer id begins with it")).next(
@@ -43,7 +43,7 @@ mod tests {
         let line = |id: &str, name: &str| {
             format!("allow {} - tunnel 2026-01-31T12:00:00Z {name}", id.repeat(32)).parse().unwrap()
         };
-        vec![line("ab", "phone"), line("ac", "laptop"), line("cd", "phone"), line("ef", "")]
+        vec![line("ab", "phone"), line("ac", "laptop"), line("cd", "phone"), line("ef", ""), line("0a", "cdcd")]
     }
 
     fn chosen(text: &str) -> Result<String, String> {
@@ -56,7 +56,13 @@ mod tests {
         assert_eq!(chosen("ABAB").as_deref(), Ok("ab"));
         assert_eq!(chosen("e").as_deref(), Ok("ef"));
         assert_eq!(chosen(&"01".repeat(32)).as_deref(), Ok("01"), "a whole id need not be in the list");
-        for (text, part) in [("phone", "may be any of 2"), ("a", "\"laptop\""), ("", "no peer"), ("tv", "peers list")] {
+        for (text, part) in [
+            ("phone", "may be any of 2"),
+            ("a", "\"laptop\""),
+            ("cdcd", "may be any of 2"),
+            ("", "no peer"),
+            ("tv", "peers list"),
+        ] {
             let message = chosen(text).unwrap_err();
             assert!(message.contains(part), "{message}");
         }
