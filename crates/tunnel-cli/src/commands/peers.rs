@@ -49,29 +49,21 @@ fn list(options: ListOptions, file: &ConfigFile, output: Output) -> Result<Outco
 
 fn revoke(options: RevokeOptions, file: &ConfigFile, output: Output) -> Result<Outcome, CliError> {
     let peers = authorized(options.state_dir, file)?;
-    let revoked = match &options.peer {
-        Some(text) => {
-            let (id, entry) = select(&peers.list(), text)?;
-            let new = peers.revoke(id).map_err(not_changed)?;
-            let shown = entry.as_ref().map_or_else(|| id.to_string(), described);
-            output.note(if new { format!("Revoked {shown}.") } else { format!("{shown} was revoked before.") });
-            if new { peers.list().into_iter().filter(|entry| entry.peer == id).collect() } else { Vec::new() }
-        }
-        None => {
-            let revoked = peers.revoke_all().map_err(not_changed)?;
-            output.note(match revoked.len() {
-                0 => "There was nobody to revoke.".to_owned(),
-                1 => "Revoked one peer.".to_owned(),
-                count => format!("Revoked {count} peers."),
-            });
-            revoked
-        }
+    let revoked = if let Some(text) = &options.peer {
+        revoke_one(&peers, text, output)?
+    } else {
+        let revoked = peers.revoke_all().map_err(not_changed)?;
+        output.note(match revoked.len() {
+            0 => "There was nobody to revoke.".to_owned(),
+            1 => "Revoked one peer.".to_owned(),
+            count => format!("Revoked {count} peers."),
+        });
+        revoked
     };
-    output.json(
-        &json!({ "event": "revoked", "peers": revoked.iter().map(|entry| entry.peer.to_string()).collect::<Vec<_>>() }),
-    );
-    for entry in &revoked {
-        output.text(entry.peer.to_string());
+    let ids: Vec<String> = revoked.iter().map(|entry| entry.peer.to_string()).collect();
+    output.json(&json!({ "event": "revoked", "peers": ids }));
+    for id in ids {
+        output.text(id);
     }
     if !revoked.is_empty() {
         output.note("A running host closes their connections at once.");
@@ -87,6 +79,15 @@ fn revoke(options: RevokeOptions, file: &ConfigFile, output: Output) -> Result<O
         );
     }
     Ok(Outcome::Done)
+}
+
+/// The peer that is meant, unless it was revoked before.
+fn revoke_one(peers: &AuthorizedPeers, text: &str, output: Output) -> Result<Vec<PeerEntry>, CliError> {
+    let (id, entry) = select(&peers.list(), text)?;
+    let new = peers.revoke(id).map_err(not_changed)?;
+    let shown = entry.as_ref().map_or_else(|| id.to_string(), described);
+    output.note(if new { format!("Revoked {shown}.") } else { format!("{shown} was revoked before.") });
+    Ok(peers.find(id).into_iter().filter(|_| new).collect())
 }
 
 fn allow(options: AllowOptions, file: &ConfigFile, output: Output) -> Result<Outcome, CliError> {
