@@ -8,7 +8,7 @@ use p2p_provider::{P2PProvider, PeerId, iroh::IrohP2P};
 use tunnel_core::Transport;
 use tunnel_edge::AuthServer;
 use tunnel_legacy::LegacyConfig;
-use tunnel_p2p::{Client, pairing::PairedClient};
+use tunnel_p2p::{Client, ParseTicketError, Ticket, pairing::PairedClient};
 
 use self::way::{P2pSettings, Way};
 use crate::{
@@ -31,10 +31,11 @@ pub(super) struct TransportSettings {
 impl TransportSettings {
     pub(super) fn new(options: &GatewayOptions) -> Result<Self, CliError> {
         let ticket = secret("ticket", options.ticket.as_ref(), options.ticket_file.as_deref())?;
+        let ticket = ticket.map(|ticket| parse(&ticket)).transpose()?;
         let tunnel = tunnel::client_config(options)?;
         let mut notes = Vec::new();
         let p2p = match (ticket, &tunnel) {
-            (Some(ticket), _) => Some(P2pSettings::by_ticket(&ticket, options, &mut notes)?),
+            (Some(ticket), _) => Some(P2pSettings::by_ticket(ticket, options, &mut notes)?),
             (None, Some(tunnel)) => P2pSettings::by_pairing(tunnel, options, &mut notes)?,
             (None, None) => {
                 return Err(CliError::usage("no ticket is given").next(
@@ -45,6 +46,11 @@ impl TransportSettings {
         };
         Ok(Self { p2p, tunnel, notes })
     }
+}
+
+fn parse(ticket: &str) -> Result<Ticket, CliError> {
+    let wrong = |error: ParseTicketError| CliError::usage("the ticket is not valid").because(error);
+    ticket.parse().map_err(wrong)
 }
 
 /// The ways, open.

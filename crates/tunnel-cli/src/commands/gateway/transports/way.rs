@@ -5,7 +5,7 @@ use std::sync::Arc;
 use p2p_provider::{SecretKey, iroh::IrohConfig};
 use tunnel_legacy::LegacyConfig;
 use tunnel_p2p::{
-    ClientConfig, ParseTicketError, Ticket,
+    ClientConfig, Ticket,
     pairing::{KnownHosts, PairingConfig},
 };
 
@@ -30,10 +30,11 @@ pub(super) enum Way {
 }
 
 impl P2pSettings {
-    pub(super) fn by_ticket(ticket: &str, options: &GatewayOptions, notes: &mut Vec<String>) -> Result<Self, CliError> {
-        let ticket: Ticket = ticket
-            .parse()
-            .map_err(|error: ParseTicketError| CliError::usage("the ticket is not valid").because(error))?;
+    pub(super) fn by_ticket(
+        ticket: Ticket,
+        options: &GatewayOptions,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, CliError> {
         let identity = StateDir::new(options.pairing.state_dir.clone()).and_then(|state| state.gateway_identity());
         let identity = match identity {
             Ok(identity) => Some(identity),
