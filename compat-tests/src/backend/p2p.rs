@@ -113,7 +113,8 @@ impl<B: PeerBackend> P2pClient<B> {
         let peer = backend.peer().await;
         let id = peer.local_peer_id().0;
         if settings.credential == Credential::Wrong {
-            ticket.secret = TicketSecret::from(SecretKey::from_bytes(ticket.secret.to_bytes().map(|byte| !byte)));
+            let wrong = |secret: TicketSecret| SecretKey::from_bytes(secret.to_bytes().map(|byte| !byte)).into();
+            ticket.secret = ticket.secret.map(wrong);
         }
         let mut config = ClientConfig::default();
         config.client_id = settings.client_id;

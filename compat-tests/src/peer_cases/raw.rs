@@ -82,7 +82,7 @@ impl<P: P2PProvider> Scene<P> {
 
     /// The frame by which an authorized client begins.
     pub(super) fn hello(&self, role: u32, session: u128) -> Vec<u8> {
-        hello(0, 0, role, session, &self.host.ticket().secret)
+        hello(0, 0, role, session, &self.host.ticket().secret.unwrap())
     }
 
     /// A connection of the raw peer that has been welcomed, with its control stream.

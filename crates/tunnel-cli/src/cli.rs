@@ -1,12 +1,15 @@
 //! The command line.
 
 mod mode;
+mod peers;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 
 pub(crate) use self::mode::{ModeChoice, ModeOptions, Switch};
+use self::peers::PEERS_EXAMPLES;
+pub(crate) use self::peers::{AllowOptions, ForgetOptions, ListOptions, PeersCommand, PeersOptions, RevokeOptions};
 use crate::{
     admin::AdminAddress,
     config::{GatewayOptions, HostOptions, LogOptions, RoutingOptions, Seeds, Span, TunnelServerOptions},
@@ -84,6 +87,9 @@ pub(crate) enum Command {
     /// Show this machine's peer id, or rotate the secret of its ticket
     #[command(after_help = ID_EXAMPLES)]
     Id(IdOptions),
+    /// Show and change who may use this machine's host, and which hosts its gateway knows
+    #[command(after_help = PEERS_EXAMPLES)]
+    Peers(PeersOptions),
 }
 
 /// Options of `tunnel-p2p status`.
@@ -310,11 +316,16 @@ Examples:
 
 The ticket is printed on stdout. It names this host and carries the secret that
 admits a gateway: treat it like a password. It survives restarts as long as the
-state directory, the port and this machine's addresses stay the same.";
+state directory, the port and this machine's addresses stay the same.
+With --tunnel, a gateway that holds the client's token needs no ticket: it asks
+through the tunnel server and is let in by its key. `tunnel-p2p peers` shows who
+may come in and turns devices away.";
 
 const GATEWAY_EXAMPLES: &str = "\
 Examples:
   tunnel-p2p gateway --ticket TICKET
+  tunnel-p2p gateway --tunnel https://tunnel.example.org --client-id home \\
+    --tunnel-token-file ~/client-token          no ticket: it finds the host
   tunnel-p2p gateway --ticket-file ~/ticket --listen 127.0.0.1:8080
 
 The responses say how they came (x-tunnel-transport, x-tunnel-path):

@@ -8,6 +8,7 @@ mod gateway;
 mod host;
 mod id;
 mod mode;
+mod peers;
 mod simulate;
 mod status;
 mod tunnel_server;
@@ -46,5 +47,6 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
         Command::Simulate(options) => simulate::run(&options, output),
         Command::BenchService => bench::service(output),
         Command::Id(options) => id::run(options, &file, output),
+        Command::Peers(options) => peers::run(options, &file, output),
     }
 }

@@ -6,6 +6,7 @@
 mod file;
 mod gateway;
 mod host;
+mod pairing;
 mod routing;
 mod seeds;
 mod time;

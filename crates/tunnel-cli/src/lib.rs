@@ -1,4 +1,4 @@
-//! The `tunnel-p2p` command: host, gateway, tunnel-server, status, mode, explain, demo, compat, bench and id.
+//! The `tunnel-p2p` command: host, gateway, tunnel-server, peers, status, mode, explain, demo, compat, bench and id.
 //!
 //! The binary is a thin shell over this library.
 //!
@@ -15,7 +15,7 @@
 //! | `bench` | the measurements of `tunnel-p2p bench` |
 //! | `simulate` | the runs of `tunnel-p2p simulate` |
 //! | `error`, `output` | what a person or a script reads, and the exit codes |
-//! | `state`, `secret` | the key, the ticket secret and the tunnel token of a host; secrets in files |
+//! | `state`, `secret` | what host and gateway keep: keys, secrets, lists of peers and hosts; secrets in files |
 //! | `runtime` | threads, runtimes and signals |
 
 mod admin;

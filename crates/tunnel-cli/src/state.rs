@@ -1,5 +1,7 @@
-//! What a host keeps between runs: its key, the secret of its ticket, and its token at a tunnel server.
+//! What a host keeps between runs: its key, the secret of its ticket, its list of peers and its token at a tunnel server;
+//! and a gateway: its key and the hosts it knows.
 
+mod identity;
 mod tunnel_token;
 
 use std::{
@@ -12,12 +14,12 @@ use p2p_provider::{
     key_file::{load, load_or_create, replace},
 };
 
-pub(crate) use self::tunnel_token::TunnelToken;
+pub(crate) use self::{identity::GatewayIdentity, tunnel_token::TunnelToken};
 use crate::error::CliError;
 
 const TUNNEL_TOKEN: &str = "host.tunnel-token";
 
-/// The directory in which a host keeps its key, its ticket secret and its tunnel token.
+/// The directory in which a host, and a gateway, keep what they need again.
 #[derive(Clone, Debug)]
 pub(crate) struct StateDir(PathBuf);
 
@@ -38,6 +40,21 @@ impl StateDir {
     /// The directory.
     pub(crate) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Who may use the host.
+    pub(crate) fn peers(&self) -> PathBuf {
+        self.0.join("peers")
+    }
+
+    /// The hosts that the gateway knows.
+    pub(crate) fn hosts(&self) -> PathBuf {
+        self.0.join("hosts")
+    }
+
+    /// The gateway's identity, made at the first call, for as long as nobody else has it.
+    pub(crate) fn gateway_identity(&self) -> Result<GatewayIdentity, CliError> {
+        GatewayIdentity::take(self)
     }
 
     /// The host's identity, if there is one.

@@ -1,10 +1,10 @@
 //! The settings of clients and hosts, and the limits behind them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use p2p_provider::ConnectionLimits;
 
-use crate::TicketSecret;
+use crate::{TicketSecret, pairing::AuthorizedPeers};
 
 /// How often each side asks the other for a sign of life on the control stream.
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -77,8 +77,11 @@ impl Default for ClientConfig {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HostConfig {
-    /// What clients must present.
+    /// What clients must present, unless their key is known.
     pub secret: TicketSecret,
+    /// The clients whose keys are known: let in by their key, turned away, or remembered. Default: none, so that everybody
+    /// needs the secret and nobody can be turned away.
+    pub peers: Option<Arc<AuthorizedPeers>>,
     /// The client id that this host serves, announced to clients.
     pub client_id: Option<String>,
     /// Connections at once, authorized or not. Default 256. Each client has two.
@@ -103,6 +106,7 @@ impl HostConfig {
     pub const fn new(secret: TicketSecret) -> Self {
         Self {
             secret,
+            peers: None,
             client_id: None,
             max_connections: 256,
             max_requests: 1024,

@@ -173,9 +173,12 @@ fn rewritten(put: impl FnOnce(&mut BytesMut) -> Result<(), head::HeadTooLong>) -
 /// As a ticket's text, and as the content of a ticket whose checksum is right.
 fn parse_ticket(bytes: &[u8]) {
     String::from_utf8_lossy(bytes).parse::<Ticket>().ok();
-    let mut content = bytes.to_vec();
-    content.extend_from_slice(&Sha256::digest(bytes)[..4]);
-    if let Ok(ticket) = format!("tp2p1{}", BASE32_NOPAD_NOCASE.encode(&content)).parse::<Ticket>() {
-        assert_eq!(ticket.to_string().parse(), Ok(ticket));
+    // The checksum of the second kind covers its prefix.
+    for (prefix, checked) in [("tp2p1", ""), ("tp2pk1", "tp2pk1")] {
+        let sum = Sha256::new().chain_update(checked).chain_update(bytes).finalize();
+        let content = [bytes, &sum[..4]].concat();
+        if let Ok(ticket) = format!("{prefix}{}", BASE32_NOPAD_NOCASE.encode(&content)).parse::<Ticket>() {
+            assert_eq!(ticket.to_string().parse(), Ok(ticket));
+        }
     }
 }

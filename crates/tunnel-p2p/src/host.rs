@@ -1,25 +1,27 @@
 //! The host: answers the requests of authorized clients.
 
+mod admission;
 mod connection;
 mod exchange;
+mod sessions;
+mod watch;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use p2p_provider::{P2PConnection, P2PError, P2PListener, P2PProvider, PeerId};
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tunnel_core::{FailureKind, Handler, PathKind};
 
-use crate::{HostConfig, Ticket, session::Session, task, wire::ALPN};
+use self::sessions::Sessions;
+use crate::{HostConfig, Ticket, task, wire::ALPN};
 
 /// Answers requests until it is [drained](Self::drain) or dropped; dropping it cuts all connections.
 pub struct Host<P: P2PProvider> {
     shared: Arc<Shared<P>>,
     accepting: AbortOnDropHandle<()>,
+    /// Closes the sessions of those who are turned away.
+    _watching: Option<AbortOnDropHandle<()>>,
 }
 
 /// What all connections of a host share.
@@ -30,11 +32,8 @@ struct Shared<P: P2PProvider> {
     /// Cancelled when the host is to finish.
     drain: CancellationToken,
     /// The clients that are connected, so that their bulk connections find them.
-    sessions: Mutex<Sessions<P::Connection>>,
+    sessions: Sessions<P::Connection>,
 }
-
-/// A session is named by the client's key and the number it chose, so no client can name another's.
-type Sessions<C> = BTreeMap<(PeerId, u128), Weak<Session<C>>>;
 
 /// One line of [`Host::clients`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,26 +53,25 @@ impl<P: P2PProvider> Host<P> {
             handler,
             config,
             drain: CancellationToken::new(),
-            sessions: Mutex::new(BTreeMap::new()),
+            sessions: Sessions::default(),
         });
         let accepting = task::spawn(accept(Arc::clone(&shared), listener));
-        Ok(Self { shared, accepting })
+        let peers = shared.config.peers.clone();
+        let watching = peers.map(|peers| task::spawn(watch::watch(Arc::clone(&shared), peers)));
+        Ok(Self { shared, accepting, _watching: watching })
     }
 
     /// The ticket for clients, with the addresses of this moment.
     #[must_use]
     pub fn ticket(&self) -> Ticket {
-        Ticket { host: self.shared.provider.local_addr(), secret: self.shared.config.secret.clone() }
+        Ticket { host: self.shared.provider.local_addr(), secret: Some(self.shared.config.secret.clone()) }
     }
 
     /// The clients that are connected and authorized.
     #[must_use]
     pub fn clients(&self) -> Vec<ClientInfo> {
-        let sessions = self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let info = |(&(peer, _), session): (&(PeerId, u128), &Weak<Session<P::Connection>>)| {
-            Some(ClientInfo { peer, path: session.upgrade()?.path() })
-        };
-        sessions.iter().filter_map(info).collect()
+        let sessions = self.shared.sessions.all();
+        sessions.iter().map(|(admitted, session)| ClientInfo { peer: admitted.peer, path: session.path() }).collect()
     }
 
     /// Takes no new requests, lets those in flight end within `grace`, then closes the connections.

@@ -1,7 +1,8 @@
 //! Tunnel requests over peer-to-peer streams.
 //!
 //! A [`Host`] runs beside a service and answers requests; a [`Client`] sends them, from anywhere. They find each other
-//! by a [`Ticket`]. Both are generic over the [`P2PProvider`](p2p_provider::P2PProvider) that carries their streams.
+//! by a [`Ticket`], or by [`pairing`] through a tunnel server. Both are generic over the
+//! [`P2PProvider`](p2p_provider::P2PProvider) that carries their streams.
 //!
 //! One connection per client carries requests, one stream each; a second one carries large bodies, so that a download
 //! does not delay a click. The wire format is in `spec/wire.md`.
@@ -65,6 +66,7 @@ mod frames;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
+pub mod pairing;
 pub mod receiver;
 pub mod sender;
 mod session;

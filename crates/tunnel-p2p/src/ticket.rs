@@ -11,8 +11,12 @@ use subtle::ConstantTimeEq;
 
 use crate::codec;
 
-/// Every ticket begins with this; the digit is the version of the format.
+/// A ticket with a secret begins with this; the digit is the version of the format.
 const PREFIX: &str = "tp2p1";
+
+/// A ticket without one, for a client whose key the host knows. To software from before it this is a ticket of another
+/// version, which it says.
+const PREFIX_KEYED: &str = "tp2pk1";
 
 /// The longest ticket, in characters. A ticket with sixteen addresses and four relays has about a thousand.
 const LENGTH_MAX: usize = 4096;
@@ -22,14 +26,21 @@ const CHECKSUM_BYTES: usize = 4;
 
 /// Where a host is, who it is, and the secret that it asks for.
 ///
-/// Whoever has the ticket may send requests to the host: treat it as a password. Its `Display` is the whole ticket,
-/// its `Debug` hides the secret.
+/// Whoever has a ticket with a secret may send requests to the host: treat it as a password. One without is of use only to
+/// a client whose key the host [knows](crate::pairing). The `Display` is the whole ticket, the `Debug` hides the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ticket {
     /// The host.
     pub host: PeerAddr,
-    /// What it asks for.
-    pub secret: TicketSecret,
+    /// What it asks for; nothing if it knows the client's key.
+    pub secret: Option<TicketSecret>,
+}
+
+impl Ticket {
+    /// What the client presents to the host.
+    pub(crate) fn credential(&self) -> &[u8] {
+        self.secret.as_ref().map_or(&[], |secret| secret.as_bytes())
+    }
 }
 
 /// The secret of a [`Ticket`]: 32 bytes.
@@ -95,19 +106,28 @@ struct Content {
     relays: Vec<String>,
 }
 
+/// The same without a secret.
+#[derive(Encode, BorrowDecode)]
+struct KeyedContent {
+    id: [u8; 32],
+    direct: Vec<SocketAddr>,
+    relays: Vec<String>,
+}
+
 impl fmt::Display for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let content = Content {
-            id: self.host.id.0,
-            secret: self.secret.0,
-            direct: self.host.direct.clone(),
-            relays: self.host.relays.clone(),
-        };
+        let (id, direct, relays) = (self.host.id.0, self.host.direct.clone(), self.host.relays.clone());
         let mut bytes = BytesMut::new();
-        codec::encode(&content, &mut bytes);
-        let checksum = checksum(&bytes);
+        let (prefix, checked) = if let Some(secret) = &self.secret {
+            codec::encode(&Content { id, secret: secret.0, direct, relays }, &mut bytes);
+            (PREFIX, "")
+        } else {
+            codec::encode(&KeyedContent { id, direct, relays }, &mut bytes);
+            (PREFIX_KEYED, PREFIX_KEYED)
+        };
+        let checksum = checksum(checked, &bytes);
         bytes.extend_from_slice(&checksum);
-        write!(f, "{PREFIX}{}", BASE32_NOPAD_NOCASE.encode(&bytes).to_ascii_lowercase())
+        write!(f, "{prefix}{}", BASE32_NOPAD_NOCASE.encode(&bytes).to_ascii_lowercase())
     }
 }
 
@@ -124,25 +144,30 @@ impl FromStr for Ticket {
         if text.len() > LENGTH_MAX {
             return Err(ParseTicketError::TooLong);
         }
-        let encoded = text.strip_prefix(PREFIX).ok_or_else(|| match text.strip_prefix("tp2p") {
-            Some(_) => ParseTicketError::Version,
-            None => ParseTicketError::Prefix,
-        })?;
+        let (encoded, keyed, checked) = match (text.strip_prefix(PREFIX), text.strip_prefix(PREFIX_KEYED)) {
+            (Some(encoded), _) => (encoded, false, ""),
+            (_, Some(encoded)) => (encoded, true, PREFIX_KEYED),
+            _ if text.starts_with("tp2p") => return Err(ParseTicketError::Version),
+            _ => return Err(ParseTicketError::Prefix),
+        };
         let bytes = BASE32_NOPAD_NOCASE.decode(encoded.as_bytes()).map_err(|_| ParseTicketError::Damaged)?;
         let (bytes, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(ParseTicketError::Damaged)?;
-        if checksum(bytes) != *sum {
+        if checksum(checked, bytes) != *sum {
             return Err(ParseTicketError::Damaged);
         }
-        let content: Content = codec::decode(bytes).map_err(|_| ParseTicketError::Damaged)?;
-        Ok(Self {
-            host: PeerAddr { id: PeerId(content.id), direct: content.direct, relays: content.relays },
-            secret: TicketSecret(content.secret),
-        })
+        let damaged = |_| ParseTicketError::Damaged;
+        if keyed {
+            let KeyedContent { id, direct, relays } = codec::decode(bytes).map_err(damaged)?;
+            return Ok(Self { host: PeerAddr { id: PeerId(id), direct, relays }, secret: None });
+        }
+        let Content { id, secret, direct, relays } = codec::decode(bytes).map_err(damaged)?;
+        Ok(Self { host: PeerAddr { id: PeerId(id), direct, relays }, secret: Some(TicketSecret(secret)) })
     }
 }
 
-fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let digest = Sha256::digest(bytes);
+/// Over a ticket's prefix, if it is to be told apart by that, and its content.
+fn checksum(prefix: &str, bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let digest = Sha256::new().chain_update(prefix).chain_update(bytes).finalize();
     std::array::from_fn(|i| digest[i])
 }
 
@@ -180,8 +205,22 @@ mod tests {
                 direct: vec!["192.0.2.1:17420".parse().unwrap(), "[2001:db8::1]:17420".parse().unwrap()],
                 relays: vec!["https://relay.example.org/".to_owned()],
             },
-            secret: TicketSecret([9; 32]),
+            secret: Some(TicketSecret([9; 32])),
         }
+    }
+
+    #[test]
+    fn a_ticket_without_a_secret_survives_its_text_and_holds_none() {
+        let keyed = Ticket { secret: None, ..ticket() };
+        let text = keyed.to_string();
+        assert!(text.starts_with("tp2pk1"), "{text}");
+        assert_eq!(text.parse(), Ok(keyed.clone()));
+        assert_eq!(text.to_uppercase().parse(), Ok(keyed.clone()));
+        assert!(keyed.credential().is_empty());
+        // One kind is not taken for the other.
+        assert_eq!(text.replacen("tp2pk1", "tp2p1", 1).parse::<Ticket>(), Err(ParseTicketError::Damaged));
+        let other = ticket().to_string().replacen("tp2p1", "tp2pk1", 1);
+        assert_eq!(other.parse::<Ticket>(), Err(ParseTicketError::Damaged));
     }
 
     #[test]
@@ -196,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_format_does_not_change_by_accident() {
-        let bare = Ticket { host: PeerAddr::new(PeerId([0; 32])), secret: TicketSecret([0; 32]) };
+        let bare = Ticket { host: PeerAddr::new(PeerId([0; 32])), secret: Some(TicketSecret([0; 32])) };
         let zeros = "a".repeat(105);
         let text = bare.to_string();
         assert!(text.starts_with(&format!("tp2p1{zeros}")), "{text}");
@@ -232,6 +271,7 @@ mod tests {
         fn arbitrary_text_never_panics(text in ".*") {
             text.parse::<Ticket>().ok();
             format!("{PREFIX}{text}").parse::<Ticket>().ok();
+            format!("{PREFIX_KEYED}{text}").parse::<Ticket>().ok();
         }
     }
 }

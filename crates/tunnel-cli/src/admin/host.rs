@@ -30,7 +30,7 @@ pub(crate) struct HostAdmin {
 
 /// The ways by which a host can be reached.
 pub(crate) trait Ways: Send + Sync {
-    /// Peer to peer: `peer_id`, `addresses`, `clients`; `None` if it is turned off.
+    /// Peer to peer: `peer_id`, `addresses`, `clients`, `known_peers`; `None` if it is turned off.
     fn p2p(&self) -> Option<Value>;
 
     /// The tunnel server: `url`, `health` (`state`, `message`); `None` if there is none.

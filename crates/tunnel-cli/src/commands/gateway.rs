@@ -73,6 +73,9 @@ async fn serve(plan: Plan, output: Output) -> Result<Outcome, CliError> {
         Some(address) => Some(AdminServer::bind(address).await?),
         None => None,
     };
+    for note in &plan.transports.notes {
+        output.note(note);
+    }
     let transports = Transports::start(plan.transports).await?;
     let mut gateway = plan.gateway;
     gateway.auth = transports.auth();
@@ -87,8 +90,12 @@ async fn serve(plan: Plan, output: Output) -> Result<Outcome, CliError> {
     let gateway = Gateway::bind(gateway, Arc::new(switched.clone())).await.map_err(not_started)?;
     let url = format!("http://{}", gateway.local_addr());
     let admin_url = admin.as_ref().map(|admin| format!("http://{}", admin.address()));
-    output.json(&json!({ "event": "ready", "url": url, "admin": admin_url }));
+    let peer_id = transports.peer_id().map(|id| id.to_string());
+    output.json(&json!({ "event": "ready", "url": url, "admin": admin_url, "peer_id": peer_id }));
     output.text(&url);
+    if let Some(peer_id) = peer_id {
+        output.note(format!("This gateway is peer {peer_id}."));
+    }
     if let Some(admin) = &admin_url {
         output.note(format!("Admin endpoint: {admin} (tunnel-p2p status --admin {admin})"));
     }

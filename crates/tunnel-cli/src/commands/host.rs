@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tunnel_edge::{LocalService, ServiceConfig, ServiceTarget};
-use tunnel_p2p::{HostConfig, TicketSecret};
+use tunnel_p2p::{HostConfig, TicketSecret, pairing::AuthorizedPeers};
 
 use self::{announce::announce, ways::Ways};
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     p2p,
     runtime::{Signals, block_on, drain},
     state::StateDir,
-    tunnel::{TunnelHost, TunnelHostSettings},
+    tunnel::TunnelHostSettings,
 };
 
 /// The UDP port: unassigned by IANA, and the same at every start, so that a ticket stays valid.
@@ -36,6 +36,8 @@ struct Plan {
     client_id: Option<String>,
     p2p: Option<(IrohConfig, HostConfig)>,
     tunnel: Option<TunnelHostSettings>,
+    /// Whether gateways may ask through the tunnel server to be let in.
+    pairing: bool,
     admin: Option<SocketAddr>,
     drain_timeout: Duration,
 }
@@ -56,7 +58,8 @@ pub(super) fn run(options: &HostOptions, output: Output) -> Result<Outcome, CliE
         }
     };
     let (client_id, admin) = (options.client_id.clone(), options.admin);
-    block_on(serve(Plan { service, client_id, p2p, tunnel, admin, drain_timeout }, output))
+    let pairing = !options.tunnel.no_pairing.unwrap_or_default();
+    block_on(serve(Plan { service, client_id, p2p, tunnel, pairing, admin, drain_timeout }, output))
 }
 
 fn service(options: &HostOptions) -> Result<LocalService, CliError> {
@@ -77,6 +80,9 @@ fn p2p_settings(options: &HostOptions, state: &StateDir) -> Result<(IrohConfig, 
     let port = options.port.unwrap_or(PORT);
     let peer = p2p::config(state.key_or_create()?, options.bind, port, &options.relay, congestion)?;
     let mut config = HostConfig::new(TicketSecret::from(state.secret_or_create()?));
+    let peers = AuthorizedPeers::open(state.peers());
+    let peers = peers.map_err(|error| CliError::start("the list of who may use this host").because(error))?;
+    config.peers = Some(Arc::new(peers));
     config.client_id.clone_from(&options.client_id);
     set(options.body_idle_timeout, &mut config.body_idle_timeout);
     if let Some(max_requests) = options.max_requests {
@@ -94,8 +100,7 @@ async fn serve(plan: Plan, output: Output) -> Result<Outcome, CliError> {
     let direct_only = plan.p2p.as_ref().is_some_and(|(peer, _)| peer.relays == Relays::None);
     let target = plan.service.target().to_string();
     let service = Arc::new(plan.service);
-    let tunnel = plan.tunnel.map(|settings| TunnelHost::new(settings, service.clone())).transpose()?;
-    let ways = Arc::new(Ways::start(plan.p2p, tunnel, service).await?);
+    let ways = Arc::new(Ways::start(plan.p2p, plan.tunnel, plan.pairing, service).await?);
     let admin_url = admin.as_ref().map(|admin| format!("http://{}", admin.address()));
     announce(&ways, &target, direct_only, admin_url.as_ref(), output);
 

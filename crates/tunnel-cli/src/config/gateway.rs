@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ProfileOption,
+    pairing::GatewayPairingOptions,
     routing::RoutingOptions,
     time::Span,
     tunnel::GatewayTunnelOptions,
@@ -20,7 +21,7 @@ use super::{
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct GatewayOptions {
-    /// The ticket that the host printed; may be left out with --tunnel
+    /// The ticket that the host printed; with --tunnel and --client-id the gateway finds the host without one
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_TICKET", hide_env_values = true)]
     pub(crate) ticket: Option<String>,
     /// A file with the ticket, so that it shows neither in the process list nor in the shell's history
@@ -88,6 +89,9 @@ pub(crate) struct GatewayOptions {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) tunnel: GatewayTunnelOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) pairing: GatewayPairingOptions,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) routing: RoutingOptions,

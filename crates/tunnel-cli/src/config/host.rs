@@ -28,7 +28,7 @@ pub(crate) struct HostOptions {
     /// The client id that this host answers to, announced to gateways
     #[arg(long, env = "TUNNEL_P2P_HOST_CLIENT_ID", value_name = "ID")]
     pub(crate) client_id: Option<String>,
-    /// Where the key and the ticket secret are kept [default: $XDG_STATE_HOME/tunnel-p2p or ~/.local/state/tunnel-p2p]
+    /// Where the key, the ticket secret and the list of peers are kept [default: $XDG_STATE_HOME/tunnel-p2p or ~/.local/state/tunnel-p2p]
     #[arg(long, env = "TUNNEL_P2P_HOST_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// The UDP port, fixed so that tickets survive restarts; 0 takes any free one [default: 17420]

@@ -63,6 +63,17 @@ pub(crate) struct HostTunnelOptions {
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     pub(crate) no_p2p: Option<bool>,
+    /// Let in no gateway that asks through the tunnel server; those that are in `peers list` stay
+    #[arg(
+        long,
+        env = "TUNNEL_P2P_HOST_NO_PAIRING",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    pub(crate) no_pairing: Option<bool>,
 }
 
 /// A class of loss, kept as its name.

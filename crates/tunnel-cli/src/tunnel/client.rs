@@ -7,9 +7,10 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::time::sleep;
-use tunnel_core::{Failure, Health, Request, Response, SendError, Transport, WsOpen, WsUpgrade};
+use tunnel_core::{Failure, FailureKind, Health, Request, Response, SendError, Transport, WsOpen, WsUpgrade};
 use tunnel_edge::AuthServer;
 use tunnel_legacy::{AuthClient, LegacyClient, LegacyConfig};
+use tunnel_p2p::pairing::is_pairing_request;
 
 use super::not_usable;
 use crate::error::CliError;
@@ -38,6 +39,11 @@ impl TunnelClient {
     pub(crate) fn new(config: LegacyConfig) -> Result<Self, CliError> {
         let client = LegacyClient::new(config.clone()).map_err(not_usable)?;
         Ok(Self { config, current: Arc::new(Mutex::new(Arc::new(client))) })
+    }
+
+    /// For the gateway's own question, which apps cannot ask in its name.
+    pub(crate) fn for_pairing(&self) -> Arc<dyn Transport> {
+        Arc::new(ForPairing(self.clone()))
     }
 
     /// Keeps the signature fresh, and what is known of the tunnel server. Never ends; dropping the future stops it.
@@ -101,7 +107,10 @@ impl TunnelClient {
 #[async_trait]
 impl Transport for TunnelClient {
     async fn send(&self, request: Request) -> Result<Response, SendError> {
-        self.current().send(request).await
+        match may_pass(&request) {
+            Ok(()) => self.current().send(request).await,
+            Err(failure) => Err(SendError::undelivered(failure, request)),
+        }
     }
 
     async fn open_ws(&self, open: WsOpen) -> Result<WsUpgrade, Failure> {
@@ -113,6 +122,7 @@ impl Transport for TunnelClient {
     }
 
     fn can_carry(&self, request: &Request) -> Result<(), Failure> {
+        may_pass(request)?;
         self.current().can_carry(request)
     }
 
@@ -126,6 +136,36 @@ impl Transport for TunnelClient {
 
     async fn probe(&self) -> Result<(), Failure> {
         self.current().probe().await
+    }
+}
+
+/// An app, or a web page in a browser, must not have the host let in a key by way of this gateway's token.
+fn may_pass(request: &Request) -> Result<(), Failure> {
+    if is_pairing_request(&request.head) {
+        return Err(Failure::new(FailureKind::Unsupported, "only the gateway itself pairs with its host"));
+    }
+    Ok(())
+}
+
+/// The same way without that rule.
+struct ForPairing(TunnelClient);
+
+#[async_trait]
+impl Transport for ForPairing {
+    async fn send(&self, request: Request) -> Result<Response, SendError> {
+        self.0.current().send(request).await
+    }
+
+    async fn open_ws(&self, open: WsOpen) -> Result<WsUpgrade, Failure> {
+        self.0.open_ws(open).await
+    }
+
+    fn health(&self) -> Health {
+        self.0.health()
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        self.0.probe().await
     }
 }
 

@@ -16,9 +16,9 @@ const CLIENT_ID: &str = "home";
 /// A tunnel server, a service, and what hosts and gateways need to know of them.
 pub(crate) struct World {
     pub(crate) home: TempDir,
-    service: String,
-    tunnel: String,
-    _server: Process,
+    pub(crate) service: String,
+    pub(crate) tunnel: String,
+    pub(crate) server: Process,
 }
 
 impl World {
@@ -27,10 +27,10 @@ impl World {
         write(&home.path().join("access"), 0o600, "open-sesame\n");
         let database = home.path().join("tunnel.db");
         let (server, tunnel) = server(&home, "127.0.0.1:0", &database);
-        Self { home, service: format!("http://{}", service()), tunnel, _server: server }
+        Self { home, service: format!("http://{}", service()), tunnel, server }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.home.path().join(name).to_str().expect("text").to_owned()
     }
 
@@ -104,7 +104,7 @@ fn a_host_registers_once_and_keeps_its_token_to_itself() {
 fn without_a_ticket_everything_takes_the_tunnel_server() {
     let world = World::start();
     let _host = world.tunnel_host(&["--no-p2p"]);
-    let (mut gateway, url, admin) = world.gateway(&[]);
+    let (mut gateway, url, admin) = world.gateway(&["--no-pairing"]);
     assert_eq!(gateway.event("connected")["path"], "server");
     assert_eq!(came(&url), by("legacy", "only-transport"));
     let answer = post(&url, "/api/echo", "content-type: application/json\r\n", "{\"a\":1}");
@@ -265,7 +265,7 @@ fn one_host_serves_both_ways_and_tells_its_state() {
 fn a_tunnel_server_that_was_replaced_gets_to_know_the_host_again() {
     let world = World::start();
     let mut host = world.tunnel_host(&["--no-p2p"]);
-    let World { home, service: _, tunnel, _server: old } = world;
+    let World { home, service: _, tunnel, server: old } = world;
     old.crash();
     assert_eq!(host.event("tunnel")["state"], "down");
     let listen = tunnel.strip_prefix("http://").unwrap();

@@ -5,6 +5,7 @@ mod compat;
 mod config;
 mod dual;
 mod mode;
+mod pairing;
 mod routing;
 mod simulate;
 mod starting;

@@ -126,7 +126,7 @@ impl<P: P2PProvider> Shared<P> {
             capabilities: 0,
             role,
             session,
-            credential: self.ticket.secret.as_bytes(),
+            credential: self.ticket.credential(),
             client_id: self.config.client_id.as_deref(),
             software: SOFTWARE,
         };

@@ -1,6 +1,6 @@
 //! One connection of a client.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use p2p_provider::{P2PConnection, P2PProvider, PeerId, SendStream};
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
@@ -9,6 +9,7 @@ use tunnel_core::{Failure, FailureKind};
 
 use super::{
     Shared,
+    admission::{self, Admitted},
     exchange::{self, Places},
 };
 use crate::{
@@ -51,9 +52,7 @@ async fn admit<P: P2PProvider>(
     hello: &[u8],
 ) -> Result<(), Failure> {
     let hello: Hello<'_> = control::parse(FrameType::Hello, hello).map_err(|error| failure::wire(&error))?;
-    if !shared.config.secret.matches(hello.credential) {
-        return Err(Failure::new(FailureKind::Unauthorized, "the ticket is not valid for this host; get a fresh one"));
-    }
+    let admitted = admission::admit(&shared.config, peer, hello.credential, hello.client_id).await?;
     if let (Some(wanted), Some(ours)) = (hello.client_id, &shared.config.client_id)
         && wanted != ours
     {
@@ -61,7 +60,7 @@ async fn admit<P: P2PProvider>(
     }
     tracing::debug!(peer = %peer.short(), role = ?hello.role, software = hello.software, "client authorized");
     match hello.role {
-        Role::Main => serve_main(shared, connection, (peer, hello.session), control).await,
+        Role::Main => serve_main(shared, connection, admitted, hello.session, control).await,
         Role::Bulk => serve_bulk(shared, connection, (peer, hello.session), control).await,
     }
 }
@@ -69,12 +68,16 @@ async fn admit<P: P2PProvider>(
 async fn serve_main<P: P2PProvider>(
     shared: &Arc<Shared<P>>,
     connection: &P::Connection,
-    key: (PeerId, u128),
+    admitted: Admitted,
+    number: u128,
     control: &mut Control<P::Connection>,
 ) -> Result<(), Failure> {
     connection.set_limits(main_limits(&shared.config));
     let session = Session::new(Channel::new(connection.clone()), shared.config.ws_message_bytes_max);
-    let _entry = Entry::insert(shared, key, &session)?;
+    let peers = shared.config.peers.as_deref();
+    let _entry = shared.sessions.enter(admitted, number, &session, peers)?;
+    // It may have been revoked between the look at the list and the moment from which the watch finds this session.
+    peers.map_or(Ok(()), |peers| admitted.expelled(peers))?;
     control.send(FrameType::Welcome, &welcome(shared)).await?;
 
     let main = Arc::clone(&session.main);
@@ -84,7 +87,7 @@ async fn serve_main<P: P2PProvider>(
         failure = accept_streams(shared, &session) => failure,
     };
     session.close(FailureKind::Aborted, "main connection ended");
-    tracing::debug!(peer = %key.0.short(), "client gone: {failure}");
+    tracing::debug!(peer = %admitted.peer.short(), "client gone: {failure}");
     Ok(())
 }
 
@@ -94,16 +97,17 @@ async fn serve_bulk<P: P2PProvider>(
     key: (PeerId, u128),
     control: &mut Control<P::Connection>,
 ) -> Result<(), Failure> {
-    let session = {
-        let sessions = shared.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.get(&key).and_then(std::sync::Weak::upgrade)
-    };
+    let session = shared.sessions.find(key);
     let session =
         session.ok_or_else(|| Failure::new(FailureKind::Protocol, "there is no main connection of this session"))?;
     connection.set_limits(bulk_limits());
     control.send(FrameType::Welcome, &welcome(shared)).await?;
     let channel = Channel::new(connection.clone());
     session.set_bulk(Arc::clone(&channel));
+    if session.main.connection.close_reason().is_some() {
+        // Whoever closed the session did not find this connection.
+        session.close(FailureKind::Aborted, "the main connection is closed");
+    }
     let accept = session.accept_bulk(Arc::clone(&channel));
     // The main connection drains; this one ends with it.
     tokio::select! {
@@ -155,32 +159,5 @@ async fn accept_streams<P: P2PProvider>(shared: &Arc<Shared<P>>, session: &Arc<S
             body_idle_timeout: shared.config.body_idle_timeout,
         };
         streams.spawn(exchange.serve(send, recv, expectation));
-    }
-}
-
-/// A session's place in the list; dropping it takes it out.
-struct Entry<'a, P: P2PProvider> {
-    shared: &'a Shared<P>,
-    key: (PeerId, u128),
-}
-
-impl<'a, P: P2PProvider> Entry<'a, P> {
-    fn insert(
-        shared: &'a Shared<P>,
-        key: (PeerId, u128),
-        session: &Arc<Session<P::Connection>>,
-    ) -> Result<Self, Failure> {
-        let mut sessions = shared.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if sessions.contains_key(&key) {
-            return Err(Failure::new(FailureKind::Protocol, "this session has a main connection already"));
-        }
-        sessions.insert(key, Arc::downgrade(session));
-        Ok(Self { shared, key })
-    }
-}
-
-impl<P: P2PProvider> Drop for Entry<'_, P> {
-    fn drop(&mut self) {
-        self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }

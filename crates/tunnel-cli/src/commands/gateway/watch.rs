@@ -17,12 +17,23 @@ pub(super) async fn watch(transports: &Transports, switched: &Switched, output: 
     let Some(main) = transports.p2p().or_else(|| transports.legacy()) else { return std::future::pending().await };
     let mut known = Health::Probing;
     let mut killed = false;
-    if transports.p2p().is_some() {
+    if transports.pairs() {
+        output.note("Looking for the host; requests take the tunnel server meanwhile ...");
+    } else if transports.p2p().is_some() {
         output.note("Connecting to the host ...");
     } else {
         output.note("No ticket is given: every request takes the tunnel server.");
     }
+    let mut paired = None;
     loop {
+        let host = transports.paired_host();
+        if host != paired {
+            paired = host;
+            if let Some(host) = host {
+                output.json(&json!({ "event": "paired", "host": host.to_string() }));
+                output.note(format!("Paired with the host, peer {host}. (tunnel-p2p peers list)"));
+            }
+        }
         let health = main.health();
         if health != known {
             tell(&health, output);

@@ -25,6 +25,7 @@ pub(super) fn announce(ways: &Ways, target: &str, direct_only: bool, admin: Opti
         "service": target,
         "tunnel": tunnel,
         "admin": admin,
+        "known_peers": ways.known_peers(),
     }));
     if let (Some(ticket), Some(address)) = (&ticket, &address) {
         output.text(ticket);
@@ -46,6 +47,11 @@ pub(super) fn announce(ways: &Ways, target: &str, direct_only: bool, admin: Opti
         }
         output.note("The ticket above admits whoever holds it: treat it like a password. Use it elsewhere with");
         output.note("  tunnel-p2p gateway --ticket TICKET");
+        match ways.known_peers() {
+            0 => {}
+            1 => output.note("One device may come in already: tunnel-p2p peers list"),
+            known => output.note(format!("{known} devices may come in already: tunnel-p2p peers list")),
+        }
     }
     if let Some(tunnel) = tunnel {
         if ticket.is_none() {

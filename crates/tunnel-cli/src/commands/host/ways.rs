@@ -10,10 +10,19 @@ use p2p_provider::{
     iroh::{IrohConfig, IrohP2P},
 };
 use serde_json::{Value, json};
+use tunnel_core::Handler;
 use tunnel_edge::LocalService;
-use tunnel_p2p::{Host, HostConfig, Ticket};
+use tunnel_p2p::{
+    ClientInfo, Host, HostConfig, Ticket,
+    pairing::{AuthorizedPeers, PairingHandler},
+};
 
-use crate::{admin, error::CliError, p2p, tunnel::TunnelHost};
+use crate::{
+    admin,
+    error::CliError,
+    p2p,
+    tunnel::{TunnelHost, TunnelHostSettings},
+};
 
 /// One way, or both at once; they share the service.
 pub(super) struct Ways {
@@ -25,21 +34,45 @@ struct P2p {
     provider: IrohP2P,
     /// Absent once it drains.
     host: Mutex<Option<Host<IrohP2P>>>,
+    /// Who may use it.
+    peers: Option<Arc<AuthorizedPeers>>,
 }
 
 impl Ways {
     /// Opens the sockets of the peer-to-peer way. Dropping the future opens nothing.
     pub(super) async fn start(
         p2p: Option<(IrohConfig, HostConfig)>,
-        tunnel: Option<TunnelHost>,
+        tunnel: Option<TunnelHostSettings>,
+        pairing: bool,
         service: Arc<LocalService>,
     ) -> Result<Self, CliError> {
-        let Some((peer, config)) = p2p else { return Ok(Self { p2p: None, tunnel }) };
+        let Some((peer, config)) = p2p else {
+            return Ok(Self { p2p: None, tunnel: tunnel.map(|tunnel| TunnelHost::new(tunnel, service)).transpose()? });
+        };
         let provider = p2p::bind(peer).await?;
-        let host = Host::start(provider.clone(), service, config)
+        let (peers, client_id) = (config.peers.clone(), config.client_id.clone());
+        let host = Host::start(provider.clone(), service.clone(), config)
             .await
             .map_err(|error| CliError::start("the host did not start").because(error))?;
-        Ok(Self { p2p: Some(P2p { provider, host: Mutex::new(Some(host)) }), tunnel })
+        let handler: Arc<dyn Handler> = match &peers {
+            Some(peers) if pairing => {
+                let provider = provider.clone();
+                let mut handler = PairingHandler::new(service, Arc::clone(peers), move || provider.local_addr());
+                if let Some(client_id) = client_id {
+                    handler = handler.client_id(client_id);
+                }
+                Arc::new(handler)
+            }
+            _ => service,
+        };
+        let tunnel = tunnel.map(|tunnel| TunnelHost::new(tunnel, handler)).transpose()?;
+        Ok(Self { p2p: Some(P2p { provider, host: Mutex::new(Some(host)), peers }), tunnel })
+    }
+
+    /// How many peers may come in by their key, or have come in by ticket.
+    pub(super) fn known_peers(&self) -> usize {
+        let peers = self.p2p.as_ref().and_then(|p2p| p2p.peers.as_ref());
+        peers.map_or(0, |peers| peers.list().iter().filter(|entry| !entry.revoked).count())
     }
 
     pub(super) fn ticket(&self) -> Option<Ticket> {
@@ -84,13 +117,21 @@ impl admin::Ways for Ways {
         let address = p2p.provider.local_addr();
         let host = p2p.host.lock().unwrap_or_else(PoisonError::into_inner);
         let clients = host.as_ref().map(Host::clients).unwrap_or_default();
-        let clients =
-            clients.iter().map(|client| json!({ "peer": client.peer.to_string(), "path": client.path.name() }));
+        let describe = |client: &ClientInfo| {
+            let entry = p2p.peers.as_ref().and_then(|peers| peers.find(client.peer));
+            json!({
+                "peer": client.peer.to_string(),
+                "path": client.path.name(),
+                "name": entry.as_ref().map(|entry| &entry.name).filter(|name| !name.is_empty()),
+                "how": entry.as_ref().map(|entry| entry.how.name()),
+            })
+        };
         Some(json!({
             "peer_id": address.id.to_string(),
             "addresses": address.direct,
             "relays": address.relays,
-            "clients": clients.collect::<Vec<_>>(),
+            "clients": clients.iter().map(describe).collect::<Vec<_>>(),
+            "known_peers": self.known_peers(),
         }))
     }
 

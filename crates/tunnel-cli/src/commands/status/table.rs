@@ -90,8 +90,15 @@ fn host(status: &Value, rows: &mut Rows) {
         let addresses: Vec<String> = p2p["addresses"].as_array().into_iter().flatten().map(text).collect();
         rows.add("p2p", format!("peer {}", text(&p2p["peer_id"])));
         rows.add("", format!("UDP {}", addresses.join(", ")));
+        if p2p["known_peers"].as_u64().is_some_and(|known| known > 0) {
+            rows.add("", format!("{} in its list of peers (tunnel-p2p peers list)", text(&p2p["known_peers"])));
+        }
         for client in p2p["clients"].as_array().into_iter().flatten() {
-            rows.add("", format!("client {}, {}", text(&client["peer"]), text(&client["path"])));
+            let name = match client["name"].as_str() {
+                Some(name) => format!("{name:?}, "),
+                None => String::new(),
+            };
+            rows.add("", format!("client {name}{}, {}", text(&client["peer"]), text(&client["path"])));
         }
     }
     let tunnel = &status["tunnel"];
@@ -232,10 +239,18 @@ mod tests {
         let shown = status(&json!({
             "role": "host", "service": "http://127.0.0.1:8000", "client_id": "home",
             "health": { "state": "degraded", "message": "the tunnel server is away" },
-            "p2p": { "peer_id": "abc", "addresses": ["127.0.0.1:1"], "clients": [{ "peer": "xyz", "path": "direct" }] },
+            "p2p": { "peer_id": "abc", "addresses": ["127.0.0.1:1"], "clients": [{ "peer": "xyz", "path": "direct" }, { "peer": "uvw", "path": "relayed", "name": "phone" }],
+                     "known_peers": 2 },
             "tunnel": { "url": "http://t", "health": { "state": "down", "message": "away" } },
         }));
-        for part in ["degraded: the tunnel server is away", "peer abc", "client xyz, direct", "http://t: down: away"] {
+        for part in [
+            "degraded: the tunnel server is away",
+            "peer abc",
+            "client xyz, direct",
+            "client \"phone\", uvw, relayed",
+            "2 in its list",
+            "http://t: down: away",
+        ] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
     }
