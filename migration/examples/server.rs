@@ -47,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
 
 async fn play(client: &HomeClient, transports: &TunnelTransports) -> anyhow::Result<()> {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_header([
+    table.load_style(UTF8_FULL_CONDENSED).set_header([
         "mode",
         "in force after",
         "the next request came by",

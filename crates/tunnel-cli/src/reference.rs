@@ -37,11 +37,9 @@ fn the_reference_of_the_configuration_is_up_to_date() {
 #[test]
 fn every_option_has_a_note_and_every_note_an_option() {
     let cli = Cli::command();
-    let commands = shown(&cli).chain([&cli]);
-    for command in commands {
-        let name = if command.get_name() == cli.get_name() { "" } else { command.get_name() };
+    for (name, command) in shown(&cli).into_iter().chain([(String::new(), &cli)]) {
         let options: Vec<String> = arguments(command).map(id).collect();
-        let noted: Vec<&str> = notes(name).iter().map(|note| note.option).collect();
+        let noted: Vec<&str> = notes(&name).iter().map(|note| note.option).collect();
         for option in &options {
             let hint = "say in src/reference/notes.rs when it is read, and what is to be known for security";
             assert!(noted.contains(&option.as_str()), "`{name}` has the option `{option}` without a note: {hint}");
@@ -69,9 +67,9 @@ fn what_is_read_again_is_the_routing_of_a_gateway() {
 #[test]
 fn every_secret_has_a_word_on_security() {
     let cli = Cli::command();
-    for command in shown(&cli) {
+    for (name, command) in shown(&cli) {
         for arg in arguments(command).filter(|arg| arg.is_hide_env_values_set()) {
-            assert!(!note(command.get_name(), arg).text.is_empty(), "{} of {}", id(arg), command.get_name());
+            assert!(!note(&name, arg).text.is_empty(), "{} of {name}", id(arg));
         }
     }
 }
@@ -83,10 +81,9 @@ fn generated() -> String {
         writeln!(text, "| `{name}` | {meaning} |").expect("a string");
     }
     section(&mut text, "Every command", "", &cli);
-    for command in shown(&cli) {
-        let name = command.get_name();
-        let table = if TABLES.contains(&name) { format!(", table `[{name}]`") } else { String::new() };
-        section(&mut text, &format!("`tunnel-p2p {name}`{table}"), name, command);
+    for (name, command) in shown(&cli) {
+        let table = if TABLES.contains(&&*name) { format!(", table `[{name}]`") } else { String::new() };
+        section(&mut text, &format!("`tunnel-p2p {name}`{table}"), &name, command);
     }
     text
 }
@@ -120,9 +117,18 @@ fn section(text: &mut String, title: &str, name: &str, command: &Command) {
     }
 }
 
-/// The commands that the help shows.
-fn shown(cli: &Command) -> impl Iterator<Item = &Command> {
-    cli.get_subcommands().filter(|command| !command.is_hide_set())
+/// The commands that the help shows, with their whole names; of one that has commands of its own, those.
+fn shown(cli: &Command) -> Vec<(String, &Command)> {
+    let mut shown = Vec::new();
+    for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
+        let name = command.get_name();
+        if command.has_subcommands() {
+            shown.extend(command.get_subcommands().map(|inner| (format!("{name} {}", inner.get_name()), inner)));
+        } else {
+            shown.push((name.to_owned(), command));
+        }
+    }
+    shown
 }
 
 fn arguments(command: &Command) -> impl Iterator<Item = &Arg> {
@@ -170,7 +176,12 @@ fn key(name: &str, arg: &Arg) -> Option<String> {
         (name, long) if TABLES.contains(&name) => Some(code(long)),
         ("explain", long) if is_routing => Some(format!("`{long}` in `[gateway]`")),
         ("status" | "mode", "admin") => Some("`admin` in `[gateway]`".to_owned()),
-        ("id", "state-dir") => Some("`state-dir` in `[host]`".to_owned()),
+        ("peers forget", "state-dir") | ("peers list", "gateway-state-dir") => {
+            Some("`state-dir` in `[gateway]`".to_owned())
+        }
+        ("id" | "peers list" | "peers revoke" | "peers allow", "state-dir") => {
+            Some("`state-dir` in `[host]`".to_owned())
+        }
         _ => None,
     }
 }

@@ -30,9 +30,9 @@ async fn a_server_written_for_upstream_answers_through_the_tunnel_with_only_its_
             assert_eq!(request(&client, number).await.unwrap(), "legacy", "request {number}");
         }
         if by_token {
-            shutdown.cancel()
+            shutdown.cancel();
         } else {
-            handle.close()
+            handle.close();
         }
         timeout(PATIENCE, running).await.unwrap().unwrap();
     }

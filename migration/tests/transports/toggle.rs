@@ -93,7 +93,7 @@ async fn two_hundred_changes_of_the_servers_mode_fail_and_alter_no_request() {
     let count = |transport| outcome.by_transport.get(transport).copied().unwrap_or_default();
     assert!(count("p2p") > 50 && count("legacy") > 50, "{:?}", outcome.by_transport);
     assert!(in_force.len() > 1, "{in_force:?}");
-    println!("{FLIPS} changes, {:?} in force; requests by {:?}", in_force, outcome.by_transport);
+    eprintln!("{FLIPS} changes, {:?} in force; requests by {:?}", in_force, outcome.by_transport);
 }
 
 /// At the client: the next request already goes the other way.

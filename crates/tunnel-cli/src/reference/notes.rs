@@ -114,6 +114,10 @@ const NOTES: &[(&str, &[Note])] = &[
             ),
             start("tunnel-token", IN_THE_PROCESS_LIST),
             start("tunnel-token-file", SECRET_FILE),
+            start(
+                "no-pairing",
+                "Without it, who has the client's token at the tunnel server can have a key let in: `peers list` shows them.",
+            ),
             start("no-p2p", "Everything passes through the tunnel server, which can read it."),
         ],
     ),
@@ -149,6 +153,12 @@ const NOTES: &[(&str, &[Note])] = &[
             start("tunnel-token-file", SECRET_FILE),
             start("tunnel-signature", IN_THE_PROCESS_LIST),
             start("tunnel-signature-file", SECRET_FILE),
+            start(
+                "state-dir",
+                "Holds the gateway's key and the tickets of the hosts it knows, mode 0600; files that others can read are refused.",
+            ),
+            start("name", "The tunnel server and the host see it."),
+            start("no-pairing", "Keeps the tunnel server from naming another host: then a ticket has to be carried."),
             start("tunnel-allow-loss", "`preconditions` lets a conditional write through without its condition."),
             again("mode", "`p2p-only` keeps requests from the tunnel server, which can read them."),
             again("rollout", "Clients outside the rollout pass the tunnel server."),
@@ -160,6 +170,23 @@ const NOTES: &[(&str, &[Note])] = &[
             again("no-hedge", "A hedged request passes the tunnel server, too."),
             again("shadow", "The service gets these requests twice, and the tunnel server can read them."),
         ],
+    ),
+    ("peers list", &[run("state-dir", ""), run("gateway-state-dir", "")]),
+    (
+        "peers revoke",
+        &[
+            run("PEER", "Who still has a ticket or a tunnel token can come back under a new key: change those, too."),
+            run("all", ""),
+            run("state-dir", ""),
+        ],
+    ),
+    (
+        "peers allow",
+        &[run("PEER_ID", "Compare it by another way than the one it came."), run("name", ""), run("state-dir", "")],
+    ),
+    (
+        "peers forget",
+        &[run("CLIENT_ID", "Only after somebody has looked why the host has another key."), run("state-dir", "")],
     ),
     ("status", &[run("admin", ""), run("decisions", "Shows the paths of requests, without their queries.")]),
     ("mode", &[run("MODE", ""), run("kill-switch", ""), run("admin", "")]),

@@ -42,7 +42,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// let host = Host::start(provider.clone(), Arc::clone(&service), config).await?;
 ///
 /// // This one goes to `tunnel_legacy::LegacyHost`, or whatever else holds the connection to the tunnel server.
-/// let through_the_tunnel = PairingHandler::new(service, peers, move || provider.local_addr());
+/// let through_the_tunnel = PairingHandler::new(service, peers, move || Some(provider.local_addr()));
 /// # let _: (Host<IrohP2P>, PairingHandler) = (host, through_the_tunnel);
 /// # Ok(())
 /// # }
@@ -50,16 +50,17 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct PairingHandler {
     inner: Arc<dyn Handler>,
     peers: Arc<AuthorizedPeers>,
-    address: Box<dyn Fn() -> PeerAddr + Send + Sync>,
+    address: Box<dyn Fn() -> Option<PeerAddr> + Send + Sync>,
     client_id: Option<String>,
 }
 
 impl PairingHandler {
-    /// Passes what is no question of pairing to `inner`; `address` is where the host can be reached at that moment.
+    /// Passes what is no question of pairing to `inner`; `address` is where the host can be reached at that
+    /// moment; without one nobody is paired.
     pub fn new(
         inner: Arc<dyn Handler>,
         peers: Arc<AuthorizedPeers>,
-        address: impl Fn() -> PeerAddr + Send + Sync + 'static,
+        address: impl Fn() -> Option<PeerAddr> + Send + Sync + 'static,
     ) -> Self {
         Self { inner, peers, address: Box::new(address), client_id: None }
     }
@@ -108,12 +109,15 @@ impl PairingHandler {
         }
         let client_id = question.client_id.map(std::borrow::Cow::into_owned).or_else(|| self.client_id.clone());
         let name = question.name.unwrap_or_default().into_owned();
+        let Some(host) = (self.address)() else {
+            return refused(Refusal::Unavailable, "this host is not open to peers at this moment");
+        };
         let peers = Arc::clone(&self.peers);
         let paired = spawn_blocking(move || peers.pair(peer, client_id.as_deref(), &name)).await;
         match paired {
             Ok(Ok(())) => {
                 tracing::info!(peer = %peer.short(), "paired through the tunnel server");
-                let ticket = Ticket { host: (self.address)(), secret: None }.to_string();
+                let ticket = Ticket { host, secret: None }.to_string();
                 response(StatusCode::OK, &Answer::Paired { ticket })
             }
             Ok(Err(error @ AuthorizeError::Revoked { .. })) => {

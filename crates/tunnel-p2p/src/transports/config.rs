@@ -7,7 +7,7 @@ use p2p_provider::iroh::{IrohConfig, IrohP2P};
 use p2p_provider::{P2PError, P2PProvider};
 
 use super::{ParseModeError, TRANSPORT_VARIABLE, TransportMode, WayKind, p2p::P2pWay, way::Way};
-use crate::{HostConfig, sender::SenderConfig};
+use crate::{HostConfig, pairing::AuthorizedPeers, sender::SenderConfig};
 
 /// The settings of [`TunnelTransports`](super::TunnelTransports); start from [`TransportsConfig::new`].
 #[non_exhaustive]
@@ -24,6 +24,8 @@ pub struct TransportsConfig {
     pub settle: Duration,
     /// How long requests of a way that is left may take to end. Default: 10 min.
     pub drain_timeout: Duration,
+    /// Who may come in, to whom the tunnel may add, and the client id.
+    pub(super) pairing: Option<(Arc<AuthorizedPeers>, Option<String>)>,
     pub(super) ways: BTreeMap<WayKind, Arc<dyn Way>>,
 }
 
@@ -37,6 +39,7 @@ impl TransportsConfig {
             handover_timeout: Duration::from_secs(10),
             settle: Duration::from_secs(90),
             drain_timeout: Duration::from_mins(10),
+            pairing: None,
             ways: BTreeMap::new(),
         }
     }
@@ -62,7 +65,8 @@ impl TransportsConfig {
         Ok(self.with_tunnel(super::legacy::upstream(host, url, client_id, access_token)?))
     }
 
-    /// The peer-to-peer way.
+    /// The peer-to-peer way. If the host has a list of [peers](HostConfig::peers), clients may pair through the tunnel
+    /// server (`spec/pairing.md`).
     #[cfg(feature = "iroh")]
     #[must_use]
     pub fn with_p2p(self, peer: IrohConfig, host: HostConfig) -> Self {
@@ -76,7 +80,15 @@ impl TransportsConfig {
         P: P2PProvider,
         F: Future<Output = Result<P, P2PError>> + Send + 'static,
     {
+        self.pairing = host.peers.clone().map(|peers| (peers, host.client_id.clone()));
         self.ways.insert(WayKind::P2p, Arc::new(P2pWay::new(bind, host)));
+        self
+    }
+
+    /// Answers no questions of pairing through the tunnel; who is in the list of peers stays.
+    #[must_use]
+    pub fn without_pairing(mut self) -> Self {
+        self.pairing = None;
         self
     }
 

@@ -4,14 +4,14 @@ use futures::StreamExt;
 use tunnel_core::{FailureKind, moosicbox_tunnel::TunnelRequest};
 use tunnel_p2p::receiver::P2PTunnelReceiver;
 
-use crate::support::{packet_bytes, soon, started, tunnel_request};
+use crate::support::{packet_bytes, soon, spawn, started, tunnel_request};
 
 #[tokio::test]
 async fn a_response_is_its_head_and_its_packets() {
     let mut tunnel = started();
     let peers = tunnel.peers().await;
     let (receiver, _events) = P2PTunnelReceiver::new(std::sync::Arc::new(peers.client.clone()));
-    let asking = tokio::spawn({
+    let asking = spawn({
         let receiver = receiver.clone();
         async move { receiver.send(TunnelRequest::Http(tunnel_request(7))).await }
     });
@@ -42,7 +42,7 @@ async fn an_abort_reaches_the_loop_before_the_head_and_in_the_body() {
     let (receiver, _events) = P2PTunnelReceiver::new(std::sync::Arc::new(peers.client.clone()));
     let ask = |id| {
         let receiver = receiver.clone();
-        tokio::spawn(async move { receiver.http(tunnel_request(id)).await })
+        spawn(async move { receiver.http(tunnel_request(id)).await })
     };
     let abort =
         |id| serde_json::from_value::<TunnelRequest>(serde_json::json!({"type": "ABORT", "request_id": id})).unwrap();
@@ -70,7 +70,7 @@ async fn an_id_that_is_in_flight_is_refused_and_free_again_afterwards() {
     let mut tunnel = started();
     let peers = tunnel.peers().await;
     let (receiver, _events) = P2PTunnelReceiver::new(std::sync::Arc::new(peers.client.clone()));
-    let asking = tokio::spawn({
+    let asking = spawn({
         let receiver = receiver.clone();
         async move { receiver.http(tunnel_request(7)).await }
     });
@@ -81,7 +81,7 @@ async fn an_id_that_is_in_flight_is_refused_and_free_again_afterwards() {
     asking.abort();
     asking.await.unwrap_err();
     assert_eq!(tunnel.abort().await, 7);
-    let asking = tokio::spawn(async move { receiver.http(tunnel_request(7)).await });
+    let asking = spawn(async move { receiver.http(tunnel_request(7)).await });
     tunnel.http().await;
     tunnel.sender.send_bytes(7, 1, packet_bytes(7, 1, true, b"")).unwrap();
     assert_eq!(asking.await.unwrap().unwrap().status, 200);

@@ -1,11 +1,10 @@
 //! Requests, by packets and by the service.
 
-use std::cell::RefCell;
-
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 use tunnel_core::{
     Body, FailureKind, Request,
     moosicbox_tunnel::{TunnelHttpRequest, TunnelRequest},
@@ -16,8 +15,8 @@ use tunnel_p2p::sender::{SenderConfig, TunnelRequestError};
 use crate::{
     service::HttpService,
     support::{
-        Started, answer, http_request, json_of, packet_bytes, pieces, soon, started, started_with, tunnel_request,
-        whole,
+        Started, answer, http_request, json_of, packet_bytes, pieces, soon, spawn, started, started_with,
+        tunnel_request, whole,
     },
 };
 
@@ -82,7 +81,8 @@ async fn the_loop_is_told_byte_for_byte_what_the_tunnel_server_says() {
             continue;
         };
         let via_value = vector["via_value"].as_str().unwrap();
-        if serde_json::to_value(TunnelRequest::Http(request.clone())).unwrap().to_string() != via_value {
+        let written = serde_json::to_value(TunnelRequest::Http(request.clone())).unwrap();
+        if written != serde_json::from_str::<Value>(via_value).unwrap() {
             // The published types themselves read less than they write: a payload of null.
             continue;
         }
@@ -101,14 +101,14 @@ fn any_request_of_the_tunnel_arrives_equal_over_peers() {
     let (tunnel, peers) = runtime.block_on(async {
         let tunnel = started();
         let peers = tunnel.peers().await;
-        (RefCell::new(tunnel), peers)
+        (Mutex::new(tunnel), peers)
     });
     proptest!(ProptestConfig::with_cases(256), |(request in any_request())| {
         let sent = serde_json::to_value(TunnelRequest::Http(request.clone())).unwrap();
         let text = runtime.block_on(async {
-            let mut tunnel = tunnel.borrow_mut();
+            let mut tunnel = tunnel.lock().await;
             let client = peers.client.clone();
-            let asking = tokio::spawn(async move { tunnel_core::Transport::send(&client, Request::tunnel(request)).await });
+            let asking = spawn(async move { tunnel_core::Transport::send(&client, Request::tunnel(request)).await });
             let text = tunnel.text().await;
             asking.abort();
             tunnel.abort().await;
@@ -189,7 +189,7 @@ async fn a_slow_reader_is_cut_by_send_bytes_and_awaited_by_send_bytes_paced() {
     let asked = tunnel.ask(Request::tunnel(tunnel_request(8)));
     tunnel.http().await;
     let sender = tunnel.sender.clone();
-    let sending = tokio::spawn(async move {
+    let sending = spawn(async move {
         for id in 1..=600 {
             sender.send_bytes_paced(8, id, packet_bytes(8, id, id == 600, &PIECE).into()).await.unwrap();
         }
@@ -394,7 +394,7 @@ async fn a_long_response_of_the_service_arrives_over_peers() {
     let peers = tunnel.peers().await;
     let request = TunnelHttpRequest { path: "long".to_owned(), ..tunnel_request(7) };
     let client = peers.client.clone();
-    let asking = tokio::spawn(async move {
+    let asking = spawn(async move {
         let response = tunnel_core::Transport::send(&client, Request::tunnel(request)).await.unwrap();
         whole(response.body).await.unwrap()
     });
@@ -409,7 +409,7 @@ async fn dropping_the_answer_cuts_the_response() {
     let asked = tunnel.ask(Request::tunnel(TunnelHttpRequest { path: "endless".to_owned(), ..tunnel_request(7) }));
     let told = tunnel.http().await;
     let (sender, port) = (tunnel.sender.clone(), service.port);
-    let answering = tokio::spawn(async move {
+    let answering = spawn(async move {
         let TunnelHttpRequest { request_id, method, path, query, payload, headers, profile, encoding } = told;
         sender.tunnel_request(port, request_id, method, path, query, payload, headers, profile, encoding).await
     });
@@ -450,15 +450,14 @@ async fn the_handle_closes_though_the_server_has_a_token_of_its_own() {
         let sender = sender.with_cancellation_token(token.clone());
         let mut messages = sender.start();
         if by_token {
-            token.cancel()
+            token.cancel();
         } else {
-            handle.close()
+            handle.close();
         }
         assert!(soon("the end", messages.recv()).await.is_none());
     }
 }
 
-#[expect(clippy::field_reassign_with_default, reason = "the settings are non-exhaustive: there is no other way")]
 fn exact() -> SenderConfig {
     let mut config = SenderConfig::default();
     config.exact = true;

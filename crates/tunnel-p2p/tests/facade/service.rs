@@ -8,12 +8,15 @@ use axum::{
 };
 use futures::StreamExt;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::AbortHandle};
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::support::spawn;
 
 /// Its port; it ends with the test's runtime.
 pub(crate) struct HttpService {
     pub(crate) port: u16,
-    serving: AbortHandle,
+    serving: AbortOnDropHandle<std::io::Result<()>>,
 }
 
 impl HttpService {
@@ -25,7 +28,7 @@ impl HttpService {
             .route("/long", get(long))
             .route("/endless", get(endless))
             .route("/silent", get(std::future::pending::<()>));
-        let serving = tokio::spawn(async move { axum::serve(listener, routes).await }).abort_handle();
+        let serving = spawn(async move { axum::serve(listener, routes).await });
         Self { port, serving }
     }
 

@@ -15,7 +15,8 @@ use p2p_provider::{
     iroh::{IrohConfig, IrohP2P},
 };
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
 use tunnel_core::{
     Body, Failure, Handler, Request, Response,
     moosicbox_tunnel::{TunnelEncoding, TunnelHttpRequest, TunnelRequest},
@@ -74,9 +75,9 @@ impl Started {
     }
 
     /// Asks, as a transport does.
-    pub(crate) fn ask(&self, request: Request) -> JoinHandle<Result<Response, Failure>> {
+    pub(crate) fn ask(&self, request: Request) -> AbortOnDropHandle<Result<Response, Failure>> {
         let handler = self.sender.handler();
-        tokio::spawn(async move { handler.http(request).await })
+        spawn(async move { handler.http(request).await })
     }
 
     /// Peers: a host for this sender, and a client of it.
@@ -100,6 +101,12 @@ impl Peers {
         client.connected().await.unwrap();
         Self { client, _host: host }
     }
+}
+
+/// Spawns a task that ends with its handle.
+#[expect(clippy::disallowed_methods, reason = "this is the place that gives every task an owner")]
+pub(crate) fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> AbortOnDropHandle<T> {
+    AbortOnDropHandle::new(tokio::spawn(task))
 }
 
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -172,7 +179,7 @@ pub(crate) async fn whole(body: Body) -> Result<Bytes, Failure> {
     soon("the end of a body", body.collect()).await.map(http_body_util::Collected::to_bytes)
 }
 
-pub(crate) async fn answer(asked: JoinHandle<Result<Response, Failure>>) -> Result<Response, Failure> {
+pub(crate) async fn answer(asked: AbortOnDropHandle<Result<Response, Failure>>) -> Result<Response, Failure> {
     soon("an answer", asked).await.unwrap()
 }
 

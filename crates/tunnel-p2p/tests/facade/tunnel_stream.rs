@@ -10,14 +10,14 @@ use switchy_async::util::CancellationToken;
 use tunnel_core::moosicbox_tunnel::TunnelStreamError;
 use tunnel_p2p::receiver::{P2PTunnelReceiver, TunnelHttpResponse};
 
-use crate::support::{Peers, Started, packet_bytes, soon, started, tunnel_request};
+use crate::support::{Peers, Started, packet_bytes, soon, spawn, started, tunnel_request};
 
 /// A response of which the first packet is there.
 async fn begun(last: bool) -> (Started, Peers, TunnelHttpResponse) {
     let mut tunnel = started();
     let peers = tunnel.peers().await;
     let (receiver, _events) = P2PTunnelReceiver::new(std::sync::Arc::new(peers.client.clone()));
-    let asking = tokio::spawn(async move { receiver.http(tunnel_request(7)).await });
+    let asking = spawn(async move { receiver.http(tunnel_request(7)).await });
     tunnel.http().await;
     tunnel.sender.send_bytes(7, 1, packet_bytes(7, 1, last, b"a")).unwrap();
     let response = asking.await.unwrap().unwrap();
@@ -77,7 +77,7 @@ async fn a_long_body_arrives_whole_and_a_collected_one_does_not_block_itself() {
     static PIECE: [u8; 60_000] = [3; 60_000];
     let (tunnel, _peers, response) = begun(false).await;
     let sender = tunnel.sender.clone();
-    let sending = tokio::spawn(async move {
+    let sending = spawn(async move {
         for id in 2..=400 {
             sender.send_bytes_paced(7, id, packet_bytes(7, id, id == 400, &PIECE).into()).await.unwrap();
         }

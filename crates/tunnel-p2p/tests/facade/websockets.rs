@@ -1,9 +1,6 @@
 //! WebSocket clients, of gateways and of receivers.
 
-use std::{
-    cell::RefCell,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::{SinkExt, StreamExt};
@@ -257,14 +254,14 @@ fn any_message_of_a_receiver_arrives_byte_for_byte() {
         let tunnel = started();
         let peers = tunnel.peers().await;
         let (receiver, events) = P2PTunnelReceiver::new(Arc::new(peers.client.clone()));
-        (RefCell::new(tunnel), receiver, peers, events)
+        (tokio::sync::Mutex::new(tunnel), receiver, peers, events)
     });
     proptest!(ProptestConfig::with_cases(256), |(request in any_ws_request())| {
         let sent = serde_json::to_string(&TunnelRequest::Ws(request.clone())).unwrap();
         let text = runtime.block_on(async {
             let conn_id = request.conn_id;
             receiver.send(TunnelRequest::Ws(request)).await.unwrap();
-            let text = tunnel.borrow_mut().text().await;
+            let text = tunnel.lock().await.text().await;
             receiver.close_ws(conn_id).await;
             text
         });

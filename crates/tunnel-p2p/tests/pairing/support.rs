@@ -78,7 +78,7 @@ impl Home {
         let mut config = HostConfig::new(TicketSecret::from(SecretKey::from_bytes([secret; 32])));
         config.peers = Some(Arc::clone(&peers));
         let host = Host::start(peer.clone(), service.clone(), config).await.expect("nobody listens yet");
-        let handler = PairingHandler::new(service.clone(), Arc::clone(&peers), move || peer.local_addr());
+        let handler = PairingHandler::new(service.clone(), Arc::clone(&peers), move || Some(peer.local_addr()));
         Self { service, peers, host, handler: Arc::new(handler.client_id("home")) }
     }
 

@@ -57,7 +57,7 @@ impl Ways {
         let handler: Arc<dyn Handler> = match &peers {
             Some(peers) if pairing => {
                 let provider = provider.clone();
-                let mut handler = PairingHandler::new(service, Arc::clone(peers), move || provider.local_addr());
+                let mut handler = PairingHandler::new(service, Arc::clone(peers), move || Some(provider.local_addr()));
                 if let Some(client_id) = client_id {
                     handler = handler.client_id(client_id);
                 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tunnel_core::{Failure, FailureKind, Handler};
 
 use super::{Shared, TransportMode, WayKind, WayState};
-use crate::transports::way::OpenWay;
+use crate::{pairing::PairingHandler, transports::way::OpenWay};
 
 /// How long opening a way may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -108,7 +108,11 @@ impl Supervisor {
                 continue;
             }
             let Some(way) = self.shared.ways().get(&kind).cloned() else { continue };
-            let opened = timeout(OPEN_TIMEOUT, way.open(Arc::clone(&self.handler))).await.unwrap_or_else(|_| {
+            let handler = match kind {
+                WayKind::Tunnel => self.pairing(),
+                WayKind::P2p => Arc::clone(&self.handler),
+            };
+            let opened = timeout(OPEN_TIMEOUT, way.open(handler)).await.unwrap_or_else(|_| {
                 Err(Failure::new(FailureKind::Timeout, format!("{kind} did not open within {OPEN_TIMEOUT:?}")))
             });
             match opened {
@@ -124,6 +128,19 @@ impl Supervisor {
                     self.failed.insert(kind, Failed { failure, pause, retry_at: Instant::now() + pause });
                 }
             }
+        }
+    }
+
+    /// The handler of what comes through the tunnel server.
+    fn pairing(&self) -> Arc<dyn Handler> {
+        let handler = Arc::clone(&self.handler);
+        let Some((peers, client_id)) = &self.shared.config.pairing else { return handler };
+        let shared = Arc::downgrade(&self.shared);
+        let address = move || Some(shared.upgrade()?.lock().ticket.as_ref()?.host.clone());
+        let pairing = PairingHandler::new(handler, Arc::clone(peers), address);
+        match client_id {
+            Some(client_id) => Arc::new(pairing.client_id(client_id)),
+            None => Arc::new(pairing),
         }
     }
 
