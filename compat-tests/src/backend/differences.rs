@@ -27,17 +27,20 @@ pub enum Way {
     Fallen,
     /// Over p2p, behind a router that also has a tunnel server.
     Dual,
+    /// Over p2p, in upstream's types at both ends.
+    Facade,
 }
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Legacy, Self::Fallen, Self::Dual];
+    pub const ALL: [Self; 4] = [Self::Legacy, Self::Fallen, Self::Dual, Self::Facade];
 
     const fn words(self) -> &'static str {
         match self {
             Self::Legacy => "through a tunnel server",
             Self::Fallen => "behind a router whose p2p is down",
             Self::Dual => "behind a router whose p2p works",
+            Self::Facade => "in upstream's types",
         }
     }
 }
