@@ -120,10 +120,10 @@ fn capitalized(text: &str) -> String {
 
 const HEAD: &str = "# Where the ways to a host differ
 
-Every case of `compat-tests` runs over p2p, through a tunnel server, and behind a router that has both. It passes on all of
-them, or it is in this table: then it fails there with the words beside it, because the protocol of the tunnel server has no
-form for what it asks, or because two transports behave otherwise than one. A case that fails otherwise, or does not fail,
-breaks the test run.
+Every case of `compat-tests` runs over p2p, through a tunnel server, behind a router that has both, and over p2p in the types
+of upstream's crates. It passes on all of them, or it is in this table: then it fails there with the words beside it, because
+the protocol of the tunnel server or its types have no form for what it asks, or because two transports behave otherwise than
+one. A case that fails otherwise, or does not fail, breaks the test run.
 
 Made from `compat-tests/src/backend/differences/table.rs` by
 `cargo run --release -p compat-tests --example differences > spec/differences.md`.
