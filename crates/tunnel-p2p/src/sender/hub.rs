@@ -184,6 +184,9 @@ async fn collected(mut body: Body) -> Result<Body, Failure> {
             }
         }
     }
+    if bytes.len() < length {
+        return Err(Failure::new(FailureKind::BadRequest, "the request body is shorter than it was said to be"));
+    }
     Ok(Body::full(bytes.freeze()))
 }
 
