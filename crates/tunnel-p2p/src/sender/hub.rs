@@ -4,13 +4,14 @@ use std::{
     future::poll_fn,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header::SEC_WEBSOCKET_PROTOCOL};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use tokio::{
     sync::{Semaphore, mpsc},
     time::{Instant, timeout_at},
@@ -176,18 +177,39 @@ async fn collected(mut body: Body) -> Result<Body, Failure> {
         return Ok(body);
     };
     let mut bytes = BytesMut::with_capacity(length);
+    let mut trailers = None;
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        if let Ok(data) = frame?.into_data() {
-            bytes.extend_from_slice(&data);
-            if bytes.len() > length {
-                return Err(Failure::new(FailureKind::BadRequest, "the request body is longer than it was said to be"));
-            }
+        match frame?.into_data() {
+            Ok(data) => bytes.extend_from_slice(&data),
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+        if bytes.len() > length {
+            return Err(Failure::new(FailureKind::BadRequest, "the request body is longer than it was said to be"));
         }
     }
     if bytes.len() < length {
         return Err(Failure::new(FailureKind::BadRequest, "the request body is shorter than it was said to be"));
     }
-    Ok(Body::full(bytes.freeze()))
+    let bytes = bytes.freeze();
+    Ok(if trailers.is_some() { Body::stream(Trailed { bytes, trailers }) } else { Body::full(bytes) })
+}
+
+/// A short body with trailers, for which a body in memory has no place.
+struct Trailed {
+    bytes: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+impl http_body::Body for Trailed {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        if !self.bytes.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.bytes)))));
+        }
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+    }
 }
 
 /// The profile of a WebSocket client, by the rules for requests.
