@@ -3,6 +3,7 @@
 mod any;
 pub mod differences;
 pub mod dual;
+pub mod facade;
 pub mod iroh;
 pub mod legacy;
 pub mod p2p;

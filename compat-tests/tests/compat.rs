@@ -6,6 +6,7 @@ use compat_tests::backend::{
     AnyBackend, Run,
     differences::{self, Way},
     dual::DualBackend,
+    facade::FacadeBackend,
     iroh::IrohBackend,
     legacy::LegacyBackend,
     simulator::SimBackend,
@@ -83,6 +84,14 @@ mod simulated_dual {
 
 mod simulated_dual_fallen {
     compat_tests::for_each_case! { tests! { crate::run::<crate::DualBackend<crate::Simulated, false>>, compat_tests::cases; } }
+}
+
+mod facade {
+    compat_tests::for_each_case! { tests! { crate::run::<crate::FacadeBackend<crate::Real>>, compat_tests::cases; } }
+}
+
+mod simulated_facade {
+    compat_tests::for_each_case! { tests! { crate::run::<crate::FacadeBackend<crate::Simulated>>, compat_tests::cases; } }
 }
 
 /// The cases by module.

@@ -27,17 +27,20 @@ pub enum Way {
     Fallen,
     /// Over p2p, behind a router that also has a tunnel server.
     Dual,
+    /// Over p2p, in upstream's types at both ends.
+    Facade,
 }
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Legacy, Self::Fallen, Self::Dual];
+    pub const ALL: [Self; 4] = [Self::Legacy, Self::Fallen, Self::Dual, Self::Facade];
 
     const fn words(self) -> &'static str {
         match self {
             Self::Legacy => "through a tunnel server",
             Self::Fallen => "behind a router whose p2p is down",
             Self::Dual => "behind a router whose p2p works",
+            Self::Facade => "in upstream's types",
         }
     }
 }
@@ -117,10 +120,10 @@ fn capitalized(text: &str) -> String {
 
 const HEAD: &str = "# Where the ways to a host differ
 
-Every case of `compat-tests` runs over p2p, through a tunnel server, and behind a router that has both. It passes on all of
-them, or it is in this table: then it fails there with the words beside it, because the protocol of the tunnel server has no
-form for what it asks, or because two transports behave otherwise than one. A case that fails otherwise, or does not fail,
-breaks the test run.
+Every case of `compat-tests` runs over p2p, through a tunnel server, behind a router that has both, and over p2p in the types
+of upstream's crates. It passes on all of them, or it is in this table: then it fails there with the words beside it, because
+the protocol of the tunnel server or its types have no form for what it asks, or because two transports behave otherwise than
+one. A case that fails otherwise, or does not fail, breaks the test run.
 
 Made from `compat-tests/src/backend/differences/table.rs` by
 `cargo run --release -p compat-tests --example differences > spec/differences.md`.

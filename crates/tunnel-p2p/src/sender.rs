@@ -55,6 +55,7 @@ mod ids;
 mod message;
 #[cfg(feature = "moosicbox-ws")]
 mod moosicbox;
+mod queue;
 mod request;
 mod requests;
 mod websocket_sender;
@@ -239,8 +240,8 @@ impl P2PTunnelSender {
         pushed.map_err(|rejected| SendBytesError::Unknown(rejected.explain(request_id)))
     }
 
-    /// As [`send_bytes`](Self::send_bytes), but waits while the client has 16 MiB of its response to read, and copies
-    /// nothing. Cancel safe: the packet is sent or not at all.
+    /// As [`send_bytes`](Self::send_bytes), but waits while the client has 32 packets of its response to read, or 16 MiB, and
+    /// copies nothing. Cancel safe: the packet is sent or not at all.
     pub async fn send_bytes_paced(&self, request_id: u64, packet_id: u32, bytes: Bytes) -> Result<(), SendBytesError> {
         let packet = read_packet(request_id, packet_id, bytes).map_err(SendBytesError::Unknown)?;
         let pushed = self.hub.requests.push_paced(packet).await;

@@ -3,7 +3,7 @@
 use super::{
     Fails::{Collects, Says, Waits},
     Limit,
-    Way::{Dual, Fallen, Legacy},
+    Way::{Dual, Facade, Fallen, Legacy},
 };
 
 /// All differences. A case that is not here behaves as over p2p alone.
@@ -11,7 +11,7 @@ pub const LIMITS: &[Limit] = &[
     Limit {
         why: "A request body is JSON, of at most 256 KiB, and is in memory before the request is sent: a `TunnelRequest` holds \
               it as a value. All else is refused, not altered.",
-        ways: &[Legacy, Fallen],
+        ways: &[Legacy, Fallen, Facade],
         cases: &[
             ("abort::a_handler_may_ignore_the_request_body", Says("bodies of at most 262144 bytes")),
             ("abort::an_aborted_upload_is_an_error_of_the_handlers_body", Collects("a response or an error")),
@@ -63,7 +63,7 @@ pub const LIMITS: &[Limit] = &[
     },
     Limit {
         why: "The methods are GET, HEAD, POST, PUT, PATCH and DELETE. All others are refused.",
-        ways: &[Legacy, Fallen],
+        ways: &[Legacy, Fallen, Facade],
         cases: &[
             (
                 "methods::options_of_the_whole_server_keeps_its_asterisk",
@@ -74,22 +74,49 @@ pub const LIMITS: &[Limit] = &[
     },
     Limit {
         why: "Of the headers of a request, `accept` and `range` arrive; its query is a map, written out anew. A response has one \
-              text for each header, and a `content-type` always. There are no trailers.",
-        ways: &[Legacy, Fallen],
+              text for each header. There are no trailers.",
+        ways: &[Legacy, Fallen, Facade],
         cases: &[
             ("headers::a_response_head_over_the_limit_is_a_failure_of_the_service", Says("status: 200")),
+            ("ranges::an_unchanged_file_is_304_with_its_headers", Says("left: 200\n right: 304")),
+            ("targets::long_ones_arrive", Says("q=\"")),
+            ("targets::raw_queries_arrive_exactly", Says("left: \"/\"\n right: \"/?\"")),
+            ("trailers::too_many_are_an_error_of_the_body", Says("the body ended well")),
+        ],
+    },
+    Limit {
+        why: "So it is with these headers. A tunnel server also refuses heads that are too large, and adds a `content-type`, \
+              a `content-length` and others to a response.",
+        ways: &[Legacy, Fallen],
+        cases: &[
             ("headers::a_thousand_fields_arrive", Says("the tunnel carries heads of up to")),
             ("headers::a_value_of_60_kib_arrives", Says("left: 7\n right: 3")),
             ("headers::raw_bytes_arrive", Says("x-every\n  left: []")),
             ("headers::repeated_values_keep_their_order", Says("left: 7\n right: 8")),
             ("headers::the_tunnel_acts_on_none_of_them", Says("left: 8\n right: 13")),
-            ("ranges::an_unchanged_file_is_304_with_its_headers", Says("left: 200\n right: 304")),
-            ("targets::long_ones_arrive", Says("q=\"")),
-            ("targets::raw_queries_arrive_exactly", Says("left: \"/\"\n right: \"/?\"")),
-            ("trailers::too_many_are_an_error_of_the_body", Says("the body ended well")),
             ("tunnel::a_response_streams_as_any_other", Says("left: 5\n right: 2")),
             ("tunnel::the_golden_responses_pass", Says("access-control-allow-credentials")),
         ],
+    },
+    Limit {
+        why: "So it is with these headers. What is dropped makes no request too large; a request with `if-range` is refused, \
+              for without it the service may send another part than was asked for.",
+        ways: &[Facade],
+        cases: &[
+            ("headers::a_request_head_over_the_limit_is_never_delivered", Says("left: Internal\n right: TooLarge")),
+            ("headers::a_thousand_fields_arrive", Says("left: 2\n right: 1002")),
+            ("headers::a_value_of_60_kib_arrives", Says("left: 2\n right: 3")),
+            ("headers::raw_bytes_arrive", Says("left: 2\n right: 7")),
+            ("headers::repeated_values_keep_their_order", Says("left: 2\n right: 8")),
+            ("headers::the_tunnel_acts_on_none_of_them", Says("left: 2\n right: 13")),
+            ("ranges::if_range_decides_at_the_service", Says("the tunnel drops the header if-range")),
+            ("tunnel::a_response_streams_as_any_other", Says("left: 1\n right: 2")),
+        ],
+    },
+    Limit {
+        why: "There is one form: what was born as HTTP is a `TunnelRequest` from the client on.",
+        ways: &[Facade],
+        cases: &[("tunnel::both_forms_may_be_mixed", Says("right: \"http /1\""))],
     },
     Limit {
         why: "The tunnel server makes its own `TunnelRequest` of what the client sends over HTTP, with its own number.",
@@ -106,26 +133,46 @@ pub const LIMITS: &[Limit] = &[
         ],
     },
     Limit {
-        why: "The length of a response body is what a header says, and there is none with a 204.",
+        why: "The length of a response body is what a header says.",
+        ways: &[Legacy, Fallen, Facade],
+        cases: &[("ranges::a_part_is_206_with_exactly_its_bytes", Says("bytes=0-0\n  left: None"))],
+    },
+    Limit {
+        why: "The tunnel server drops the `content-length` of a 204.",
         ways: &[Legacy, Fallen],
-        cases: &[
-            ("bodies::responses_without_a_body_keep_their_headers", Says("no entry found for key \"content-length\"")),
-            ("ranges::a_part_is_206_with_exactly_its_bytes", Says("bytes=0-0\n  left: None")),
-        ],
+        cases: &[(
+            "bodies::responses_without_a_body_keep_their_headers",
+            Says("no entry found for key \"content-length\""),
+        )],
     },
     Limit {
         why: "A body that breaks off is cut, without a word why.",
         ways: &[Legacy, Fallen],
         cases: &[
             ("abort::a_service_that_gives_up_a_body_is_heard", Says("left: ConnectionLost")),
-            (
-                "bodies::one_of_the_wrong_length_is_an_error",
-                Says("the body of the response is longer than it was said to be"),
-            ),
             ("bodies::one_that_breaks_off_is_an_error", Says("left: ConnectionLost")),
             ("bodies::one_that_fails_in_place_of_its_end_is_an_error", Says("left: ConnectionLost")),
             ("errors::every_kind_in_mid_body_arrives_as_such", Says("left: ConnectionLost")),
         ],
+    },
+    Limit {
+        why: "A body that breaks off is cut by `abort_request`, which has no word why.",
+        ways: &[Facade],
+        cases: &[
+            ("abort::a_service_that_gives_up_a_body_is_heard", Says("left: Aborted")),
+            ("bodies::one_that_breaks_off_is_an_error", Says("left: Aborted")),
+            ("bodies::one_that_fails_in_place_of_its_end_is_an_error", Says("left: Aborted")),
+            ("errors::every_kind_in_mid_body_arrives_as_such", Says("left: Aborted")),
+        ],
+    },
+    Limit {
+        why: "A body that does not fit into the length that was declared is known before its head is sent, if the first piece \
+              shows it: there is no response then.",
+        ways: &[Legacy, Fallen, Facade],
+        cases: &[(
+            "bodies::one_of_the_wrong_length_is_an_error",
+            Says("the body of the response is longer than it was said to be"),
+        )],
     },
     Limit {
         why: "Small pieces travel in packets of up to 64 KiB, 32 of which may be on their way.",
@@ -144,9 +191,10 @@ pub const LIMITS: &[Limit] = &[
         ],
     },
     Limit {
-        why: "A WebSocket is at `/ws`, and carries JSON texts of up to 64 KiB in the form of the tunnel. Its handshake is between \
-              the client and the tunnel server; the host hears of it with its first message. Nobody hears of close codes.",
-        ways: &[Legacy, Fallen],
+        why: "A WebSocket is at `/ws`, and carries JSON in the form of the tunnel, in texts of up to 64 KiB through a tunnel \
+              server. Its handshake is with whoever has the client's end of the tunnel; the host hears of it with its first \
+              message. Nobody hears of close codes.",
+        ways: &[Legacy, Fallen, Facade],
         cases: &[
             (
                 "backpressure::an_unread_websocket_of_a_client_stops_its_service",
@@ -188,6 +236,20 @@ pub const LIMITS: &[Limit] = &[
             ("websocket::the_service_may_go_on_after_the_clients_close", Waits("the close")),
             ("websocket::the_service_speaks_when_it_wants", Waits("the service, sending")),
         ],
+    },
+    Limit {
+        why: "No message tells the loop that a WebSocket client has left.",
+        ways: &[Facade],
+        cases: &[
+            ("hub::a_client_that_goes_takes_only_its_own_along", Waits("the hub has noticed")),
+            ("hub::one_that_comes_back_has_a_new_number", Waits("the hub has noticed")),
+            ("hub::one_that_leaves_is_left_out", Waits("the hub has noticed")),
+        ],
+    },
+    Limit {
+        why: "All WebSocket clients of a receiver speak through one WebSocket, which takes one place.",
+        ways: &[Facade],
+        cases: &[("limits::websockets_are_limited_by_the_client", Says("Accepted"))],
     },
     Limit {
         why: "The tunnel server tells a client nothing about its host until it asks.",

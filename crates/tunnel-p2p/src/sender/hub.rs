@@ -3,19 +3,20 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header::SEC_WEBSOCKET_PROTOCOL};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::{Instant, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tunnel_core::{
     Body, Failure, FailureKind, Handler, Request, RequestHead, Response, WsOpen, WsUpgrade,
     convert::{LossPolicy, PAYLOAD_BYTES_MAX, PROFILE_HEADER, to_tunnel},
@@ -25,15 +26,17 @@ use tunnel_core::{
 use super::{
     ids::Ids,
     message::{TunnelMessage, http_text},
+    queue::Queue,
     requests::{Asked, Requests},
     websockets::WebSockets,
     ws_session,
 };
-use crate::ws_protocol::{WS_PATH, WS_PROTOCOL, is_offered};
+use crate::{
+    task,
+    ws_protocol::{WS_PATH, WS_PROTOCOL, is_offered},
+};
 
-/// Messages that the loop has not taken yet, besides one that each request may still need for its abort. As upstream.
-const MESSAGES_MAX: usize = 1024;
-/// Requests that may wait for an answer.
+/// Requests that may be under way, from the first look at them to the end of their responses.
 const REQUESTS_MAX: usize = 4096;
 
 /// How long the loop may take to begin an answer. Longer than the service may take, so that its more exact failure arrives.
@@ -48,8 +51,10 @@ pub(super) struct Hub {
     ids: Arc<Ids>,
     exact: bool,
     losses: LossPolicy,
-    /// To the loop, once it has started.
-    messages: Mutex<Option<mpsc::Sender<TunnelMessage>>>,
+    /// To the loop.
+    queue: Arc<Queue>,
+    passing_on: Mutex<Option<AbortOnDropHandle<()>>>,
+    places: Arc<Semaphore>,
     #[cfg(feature = "moosicbox-ws")]
     player_actions: Mutex<Vec<(u64, moosicbox_ws::PlayerAction)>>,
 }
@@ -64,7 +69,9 @@ impl Hub {
             ids,
             exact,
             losses: LossPolicy::default(),
-            messages: Mutex::new(None),
+            queue: Arc::default(),
+            passing_on: Mutex::new(None),
+            places: Arc::new(Semaphore::new(REQUESTS_MAX)),
             #[cfg(feature = "moosicbox-ws")]
             player_actions: Mutex::default(),
         }
@@ -87,9 +94,11 @@ impl Hub {
 
     /// The messages for a loop, which takes the place of any before it.
     pub(super) fn start(&self) -> mpsc::Receiver<TunnelMessage> {
-        let (sender, receiver) = mpsc::channel(MESSAGES_MAX + REQUESTS_MAX);
-        if !self.closed.is_cancelled() {
-            *self.messages() = Some(sender);
+        // What waits, waits in the queue, from which it can be taken back.
+        let (to_loop, receiver) = mpsc::channel(1);
+        if let Some(number) = self.queue.start() {
+            let passing_on = task::spawn(Arc::clone(&self.queue).pass_on(number, to_loop));
+            *self.passing_on.lock().unwrap_or_else(PoisonError::into_inner) = Some(passing_on);
         }
         receiver
     }
@@ -97,19 +106,8 @@ impl Hub {
     /// Takes nothing new; what is under way may end. The loop's receiver ends with the last of it.
     pub(super) fn close(&self) {
         self.closed.cancel();
-        self.messages().take();
+        self.queue.close();
         self.websockets.close();
-    }
-
-    fn loop_sender(&self) -> Result<mpsc::Sender<TunnelMessage>, Failure> {
-        let messages = self.messages().clone();
-        messages.filter(|messages| !messages.is_closed()).ok_or_else(|| {
-            Failure::new(FailureKind::Refused, "the server takes no requests: its message loop is not running")
-        })
-    }
-
-    fn messages(&self) -> MutexGuard<'_, Option<mpsc::Sender<TunnelMessage>>> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the loop can be told of the request.
@@ -136,31 +134,27 @@ impl Handler for Hub {
                 format!("the server's message loop did not begin an answer within {ANSWER_TIMEOUT:?}"),
             )
         };
-        let overloaded = || Failure::new(FailureKind::Overloaded, "the server has too many requests in flight");
-        let messages = self.loop_sender()?;
-        if self.requests.len() >= REQUESTS_MAX {
-            return Err(overloaded());
-        }
+        let user = self.queue.enter()?;
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place =
+            place.map_err(|_| Failure::new(FailureKind::Overloaded, "the server has too many requests in flight"))?;
         let end = Instant::now() + ANSWER_TIMEOUT;
         let (wanted, asked) = timeout_at(end, self.say(request.head, request.body)).await.map_err(late)??;
-        let gone = || Failure::new(FailureKind::Refused, "the server's message loop has ended");
-        // Its place for the abort is there before it is needed.
-        let slot = timeout_at(end, messages.clone().reserve_owned()).await.map_err(late)?.map_err(|_| gone())?;
         let mut text = String::new();
         let asked = |id| {
             let said = TunnelHttpRequest { request_id: id, ..asked.said };
             text = http_text(said.clone());
             Asked { said, born: asked.born }
         };
-        let mut waiting = self.requests.insert(wanted, &self.ids, asked, slot);
+        let mut waiting = self.requests.insert(wanted, &self.ids, asked, place);
+        let room = timeout_at(end, user.room(text.len())).await.map_err(late)?;
+        waiting.told(user.ask(text, room), user);
         tracing::trace!(request = waiting.id(), "asks the server's message loop");
-        timeout_at(end, messages.send(TunnelMessage::Text(text))).await.map_err(late)?.map_err(|_| gone())?;
-        waiting.told();
         timeout_at(end, waiting.answer()).await.map_err(late)?
     }
 
     async fn ws(&self, open: WsOpen) -> Result<WsUpgrade, Failure> {
-        let messages = self.loop_sender()?;
+        let user = self.queue.enter()?;
         if open.uri.path() != WS_PATH {
             let body = Body::full(format!("WebSockets are at {WS_PATH}.\n"));
             return Ok(WsUpgrade::Rejected(Response::new(StatusCode::NOT_FOUND, body)));
@@ -171,7 +165,7 @@ impl Handler for Hub {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(WS_PROTOCOL));
         }
         let profile = profile(&open);
-        let session = ws_session::open(Arc::clone(&self.websockets), many, profile, messages);
+        let session = ws_session::open(Arc::clone(&self.websockets), many, profile, user);
         Ok(WsUpgrade::Accepted { headers, session, via: None })
     }
 }
@@ -183,15 +177,39 @@ async fn collected(mut body: Body) -> Result<Body, Failure> {
         return Ok(body);
     };
     let mut bytes = BytesMut::with_capacity(length);
+    let mut trailers = None;
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        if let Ok(data) = frame?.into_data() {
-            bytes.extend_from_slice(&data);
-            if bytes.len() > length {
-                return Err(Failure::new(FailureKind::BadRequest, "the request body is longer than it was said to be"));
-            }
+        match frame?.into_data() {
+            Ok(data) => bytes.extend_from_slice(&data),
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+        if bytes.len() > length {
+            return Err(Failure::new(FailureKind::BadRequest, "the request body is longer than it was said to be"));
         }
     }
-    Ok(Body::full(bytes.freeze()))
+    if bytes.len() < length {
+        return Err(Failure::new(FailureKind::BadRequest, "the request body is shorter than it was said to be"));
+    }
+    let bytes = bytes.freeze();
+    Ok(if trailers.is_some() { Body::stream(Trailed { bytes, trailers }) } else { Body::full(bytes) })
+}
+
+/// A short body with trailers, for which a body in memory has no place.
+struct Trailed {
+    bytes: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+impl http_body::Body for Trailed {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        if !self.bytes.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.bytes)))));
+        }
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+    }
 }
 
 /// The profile of a WebSocket client, by the rules for requests.

@@ -1,6 +1,13 @@
 //! Numbers for what has none of its own, or one that is taken.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{Mutex, PoisonError},
+};
+
+/// Numbers that are remembered after their owners have gone. A server that still speaks of an older one has had time for
+/// as many newer ones.
+const RETIRED_MAX: usize = 16_384;
 
 pub(super) struct Ids(Mutex<fastrand::Rng>);
 
@@ -22,5 +29,31 @@ impl Ids {
                 return id;
             }
         }
+    }
+}
+
+/// Numbers of those who have gone, of which the server may not know yet: what it says to them must not reach whoever
+/// chooses the same number.
+#[derive(Default)]
+pub(super) struct Retired {
+    ids: BTreeSet<u64>,
+    /// The oldest first.
+    order: VecDeque<u64>,
+}
+
+impl Retired {
+    pub(super) fn insert(&mut self, id: u64) {
+        if self.ids.insert(id) {
+            self.order.push_back(id);
+        }
+        if self.order.len() > RETIRED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+    }
+
+    pub(super) fn contains(&self, id: u64) -> bool {
+        self.ids.contains(&id)
     }
 }

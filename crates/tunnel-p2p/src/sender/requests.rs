@@ -1,5 +1,7 @@
 //! The requests that wait for an answer of the loop.
 
+mod claim;
+
 use std::{
     collections::BTreeMap,
     pin::Pin,
@@ -19,9 +21,12 @@ use tunnel_core::{
     packet::response_from_packets,
 };
 
+pub(super) use self::claim::Claim;
+
 use super::{
-    ids::Ids,
-    message::{TunnelMessage, abort_text},
+    ids::{Ids, Retired},
+    message::abort_text,
+    queue::{Told, User},
 };
 
 /// Packets of one response that its client has not taken yet, beside the limit of their bytes: empty ones are bounded, too.
@@ -29,16 +34,29 @@ const QUEUE_PACKETS_MAX: usize = 4096;
 /// The bytes of such packets.
 pub(super) const QUEUE_BYTES_MAX: usize = 16 << 20;
 
-/// By the id that the loop sees.
+/// Packets that a sender who waits may have waiting. Not more than on the way through a tunnel server: a reader that stands
+/// still is to stop the service, not to fill the memory.
+const PACED_PACKETS_MAX: usize = 32;
+
 #[derive(Default)]
-pub(super) struct Requests(Mutex<BTreeMap<u64, Entry>>);
+pub(super) struct Requests(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// By the id that the loop sees.
+    entries: BTreeMap<u64, Entry>,
+    /// Those that ended before the loop had said its last word.
+    retired: Retired,
+}
 
 struct Entry {
+    /// Until somebody answers.
     asked: Option<Asked>,
     answer: AnswerState,
     /// Cancelled when the answer is to end: by the client, or by the loop.
     cut: CancellationToken,
     budget: Arc<Semaphore>,
+    pace: Arc<Semaphore>,
 }
 
 /// What the loop was asked, and what it could not be told of it.
@@ -65,36 +83,39 @@ enum Answer {
 struct Held {
     packet: TunnelResponse,
     _share: OwnedSemaphorePermit,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Requests {
+    /// A new request: the loop will see the wanted id if nobody has it.
     pub(super) fn insert(
         self: &Arc<Self>,
         wanted: Option<u64>,
         ids: &Ids,
         asked: impl FnOnce(u64) -> Asked,
-        abort_slot: mpsc::OwnedPermit<TunnelMessage>,
+        place: OwnedSemaphorePermit,
     ) -> Waiting {
         let (sender, receiver) = oneshot::channel();
         let cut = CancellationToken::new();
-        let mut entries = self.lock();
-        let id = ids.free(wanted, |id| entries.contains_key(&id));
+        let mut state = self.lock();
+        let id = ids.free(wanted, |id| state.entries.contains_key(&id) || state.retired.contains(id));
         let entry = Entry {
             asked: Some(asked(id)),
             answer: AnswerState::Waiting(sender),
             cut: cut.clone(),
             budget: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
+            pace: Arc::new(Semaphore::new(PACED_PACKETS_MAX)),
         };
-        entries.insert(id, entry);
-        drop(entries);
-        let guard = Guard { requests: Arc::clone(self), id, cut, abort_slot: None };
-        Waiting { guard, abort_slot: Some(abort_slot), receiver }
+        state.entries.insert(id, entry);
+        drop(state);
+        let guard = Guard { requests: Arc::clone(self), id, cut, told: None, done: false, _place: place };
+        Waiting { guard, receiver }
     }
 
     /// Takes the right to answer with a response, and what was asked. `None` if nobody waits for one.
     pub(super) fn claim(&self, id: u64) -> Option<(Option<Asked>, Claim)> {
-        let mut entries = self.lock();
-        let entry = entries.get_mut(&id)?;
+        let mut state = self.lock();
+        let entry = state.entries.get_mut(&id)?;
         if !matches!(entry.answer, AnswerState::Waiting(_)) {
             return None;
         }
@@ -106,74 +127,82 @@ impl Requests {
 
     /// Passes a packet on. `Err` says why it cannot be; after an overflow the client sees a cut.
     pub(super) fn push(&self, packet: TunnelResponse) -> Result<(), Rejected> {
-        let mut entries = self.lock();
-        let id = packet.request_id;
-        let entry = entries.get_mut(&id).ok_or(Rejected::Unknown)?;
+        let mut state = self.lock();
+        let entry = state.open(packet.request_id)?;
         let Some(held) = hold(&entry.budget, packet) else {
-            Self::break_off(entry);
+            entry.cut.cancel();
             return Err(Rejected::Slow);
         };
-        match Self::packets(entry) {
-            Some(sender) => match sender.try_send(held) {
-                Ok(()) => Ok(()),
-                Err(mpsc::error::TrySendError::Closed(_)) => Err(Rejected::Unknown),
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    Self::break_off(entry);
-                    Err(Rejected::Slow)
-                }
-            },
-            None => Err(Rejected::Answered),
+        match Self::packets(entry)?.try_send(held) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Rejected::Unknown),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                entry.cut.cancel();
+                Err(Rejected::Slow)
+            }
         }
     }
 
     /// As [`push`](Self::push), but waits for a slow reader. Cancel safe: the packet is passed on or not at all.
     pub(super) async fn push_paced(&self, packet: TunnelResponse) -> Result<(), Rejected> {
-        let (sender, budget) = {
-            let mut entries = self.lock();
-            let entry = entries.get_mut(&packet.request_id).ok_or(Rejected::Unknown)?;
-            let budget = Arc::clone(&entry.budget);
-            (Self::packets(entry).cloned().ok_or(Rejected::Answered)?, budget)
+        let (sender, budget, pace, cut) = {
+            let mut state = self.lock();
+            let entry = state.open(packet.request_id)?;
+            let (budget, pace) = (Arc::clone(&entry.budget), Arc::clone(&entry.pace));
+            (Self::packets(entry)?.clone(), budget, pace, entry.cut.clone())
         };
-        let share = tokio::select! {
+        let weight = weight(&packet);
+        let passing = async {
+            let turn = pace.acquire_owned().await.ok()?;
+            let share = budget.acquire_many_owned(weight).await.ok()?;
+            let room = sender.reserve().await.ok()?;
+            Some((room, Held { packet, _share: share, _turn: Some(turn) }))
+        };
+        tokio::select! {
             biased;
-            () = sender.closed() => return Err(Rejected::Unknown),
-            share = budget.acquire_many_owned(weight(&packet)) => share.map_err(|_| Rejected::Unknown)?,
-        };
-        sender.send(Held { packet, _share: share }).await.map_err(|_| Rejected::Unknown)
+            () = cut.cancelled() => Err(Rejected::Unknown),
+            () = sender.closed() => Err(Rejected::Unknown),
+            passed = passing => {
+                let (room, held) = passed.ok_or(Rejected::Unknown)?;
+                room.send(held);
+                Ok(())
+            }
+        }
     }
 
     /// Ends the answer of a request, whoever gives it.
     pub(super) fn abort(&self, id: u64) {
-        if let Some(entry) = self.lock().get_mut(&id) {
-            Self::break_off(entry);
+        if let Some(entry) = self.lock().entries.get(&id) {
+            entry.cut.cancel();
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    fn packets(entry: &mut Entry) -> Option<&mpsc::Sender<Held>> {
+    /// The way of packets, which begins with the first of them.
+    fn packets(entry: &mut Entry) -> Result<&mpsc::Sender<Held>, Rejected> {
         if let AnswerState::Waiting(_) = entry.answer {
             let (sender, receiver) = mpsc::channel(QUEUE_PACKETS_MAX);
             let waiting = std::mem::replace(&mut entry.answer, AnswerState::Packets(sender));
+            entry.asked = None;
             if let AnswerState::Waiting(answer) = waiting {
                 // Nobody there any more: the entry goes in a moment.
                 answer.send(Answer::Packets(receiver)).ok();
             }
         }
         match &entry.answer {
-            AnswerState::Packets(sender) => Some(sender),
-            AnswerState::Waiting(_) | AnswerState::Streaming => None,
+            AnswerState::Packets(sender) => Ok(sender),
+            AnswerState::Waiting(_) | AnswerState::Streaming => Err(Rejected::Answered),
         }
     }
 
-    fn break_off(entry: &mut Entry) {
-        entry.cut.cancel();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The request, if its answer has not been ended.
+    fn open(&mut self, id: u64) -> Result<&mut Entry, Rejected> {
+        self.entries.get_mut(&id).filter(|entry| !entry.cut.is_cancelled()).ok_or(Rejected::Unknown)
     }
 }
 
@@ -208,13 +237,12 @@ fn weight(packet: &TunnelResponse) -> u32 {
 
 fn hold(budget: &Arc<Semaphore>, packet: TunnelResponse) -> Option<Held> {
     let share = Arc::clone(budget).try_acquire_many_owned(weight(&packet)).ok()?;
-    Some(Held { packet, _share: share })
+    Some(Held { packet, _share: share, _turn: None })
 }
 
 /// A request whose answer is awaited. Dropping it tells the loop, once it has been told of the request.
 pub(super) struct Waiting {
     guard: Guard,
-    abort_slot: Option<mpsc::OwnedPermit<TunnelMessage>>,
     receiver: oneshot::Receiver<Answer>,
 }
 
@@ -223,15 +251,22 @@ impl Waiting {
         self.guard.id
     }
 
-    /// The loop knows of the request from here on.
-    pub(super) fn told(&mut self) {
-        self.guard.abort_slot = self.abort_slot.take();
+    /// The loop knows of the request from here on, or will.
+    pub(super) fn told(&mut self, told: Told, user: User) {
+        self.guard.told = Some((told, user));
     }
 
     /// Waits for the head of the response.
     pub(super) async fn answer(self) -> Result<Response, Failure> {
-        let Self { mut guard, receiver, .. } = self;
+        let Self { mut guard, receiver } = self;
         let cut = guard.cut.clone();
+        let unseen = guard.told.as_mut().map(|(told, _)| told.unseen());
+        let unseen = async {
+            match unseen {
+                Some(unseen) => unseen.await,
+                None => std::future::pending().await,
+            }
+        };
         let answering = async {
             match receiver.await {
                 Ok(Answer::Response(response)) => response,
@@ -251,6 +286,7 @@ impl Waiting {
             biased;
             answered = answering => answered,
             () = cut.cancelled() => Err(aborted()),
+            failure = unseen => return Err(failure),
         };
         match answered {
             Ok(mut response) => {
@@ -264,7 +300,7 @@ impl Waiting {
             }
             Err(failure) => {
                 // It was the loop that ended it.
-                guard.abort_slot = None;
+                guard.finished(false);
                 Err(failure)
             }
         }
@@ -280,16 +316,35 @@ struct Guard {
     requests: Arc<Requests>,
     id: u64,
     cut: CancellationToken,
-    abort_slot: Option<mpsc::OwnedPermit<TunnelMessage>>,
+    /// Until the loop has nothing more to do.
+    told: Option<(Told, User)>,
+    /// Off the list: the id may be somebody else's.
+    done: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Guard {
+    /// The loop has nothing more to do. If it has not said its last word, it may still speak of the request by its id.
+    fn finished(&mut self, whole: bool) {
+        self.told = None;
+        if std::mem::replace(&mut self.done, true) {
+            return;
+        }
+        let mut state = self.requests.lock();
+        let gone = state.entries.remove(&self.id);
+        if !whole {
+            state.retired.insert(self.id);
+        }
+        drop((state, gone));
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.requests.lock().remove(&self.id);
         self.cut.cancel();
-        if let Some(slot) = self.abort_slot.take() {
-            slot.send(TunnelMessage::Text(abort_text(self.id)));
-        }
+        // The loop hears of the end before anybody else can have the id.
+        let seen = self.told.take().is_some_and(|(told, _user)| told.take_back(|| abort_text(self.id)));
+        self.finished(!seen);
     }
 }
 
@@ -303,10 +358,10 @@ struct Guarded {
 
 impl Guarded {
     /// The loop has nothing more to do for it.
-    fn end(&mut self) {
+    fn end(&mut self, whole: bool) {
         self.ended = true;
         if let Some(mut guard) = self.guard.take() {
-            guard.abort_slot = None;
+            guard.finished(whole);
         }
     }
 }
@@ -322,11 +377,11 @@ impl http_body::Body for Guarded {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
             Poll::Ready(end) => {
-                self.end();
+                self.end(end.is_none());
                 Poll::Ready(end)
             }
             Poll::Pending if self.cut.as_mut().poll(cx).is_ready() => {
-                self.end();
+                self.end(false);
                 self.body = Body::empty();
                 Poll::Ready(Some(Err(aborted())))
             }
@@ -347,74 +402,7 @@ impl Drop for Guarded {
     fn drop(&mut self) {
         // Read to its end, though nobody asked whether there is more.
         if self.body.is_end_stream() {
-            self.end();
+            self.end(true);
         }
-    }
-}
-
-/// The right to answer a request.
-pub(super) struct Claim {
-    sender: oneshot::Sender<Answer>,
-    cut: CancellationToken,
-}
-
-impl Claim {
-    /// Resolves when the answer is not wanted any more. Cancel safe.
-    pub(super) async fn unwanted(&self) {
-        self.cut.cancelled().await;
-    }
-
-    /// Answers, and waits until the client has the whole response, or has left. Dropping the future cuts the response.
-    pub(super) async fn answer(self, response: Result<Response, Failure>) {
-        let (done, finished) = oneshot::channel::<()>();
-        let cutting = CutOnDrop(Some(self.cut.clone()));
-        let response = response.map(|mut response| {
-            response.body = Body::stream(Watched { body: response.body, _done: done });
-            response
-        });
-        if self.sender.send(Answer::Response(response)).is_ok() {
-            // Resolves when the body is dropped.
-            finished.await.ok();
-        }
-        cutting.disarm();
-    }
-}
-
-struct CutOnDrop(Option<CancellationToken>);
-
-impl CutOnDrop {
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for CutOnDrop {
-    fn drop(&mut self) {
-        if let Some(cut) = &self.0 {
-            cut.cancel();
-        }
-    }
-}
-
-/// A body whose end can be awaited.
-struct Watched {
-    body: Body,
-    _done: oneshot::Sender<()>,
-}
-
-impl http_body::Body for Watched {
-    type Data = Bytes;
-    type Error = Failure;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

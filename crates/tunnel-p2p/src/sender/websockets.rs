@@ -7,7 +7,10 @@ use std::{
 
 use tunnel_core::{Failure, FailureKind, moosicbox_tunnel::TunnelWsResponse};
 
-use super::{ids::Ids, ws_session::Session};
+use super::{
+    ids::{Ids, Retired},
+    ws_session::Session,
+};
 
 /// Clients that may speak through one session.
 const CLIENTS_PER_SESSION_MAX: usize = 1024;
@@ -25,6 +28,10 @@ struct State {
     clients: BTreeMap<u64, Client>,
     /// By the number that the loop sees.
     questions: BTreeMap<u64, Question>,
+    /// Clients who have left, of which the loop does not hear: there is no word for it.
+    gone: Retired,
+    /// Questions that nobody waits for any more.
+    settled: Retired,
 }
 
 struct Client {
@@ -61,7 +68,7 @@ impl WebSockets {
                 format!("more than {CLIENTS_PER_SESSION_MAX} WebSocket clients speak through one connection"),
             ));
         }
-        let id = self.ids.free(own_id, |id| state.clients.contains_key(&id));
+        let id = self.ids.free(own_id, |id| state.clients.contains_key(&id) || state.gone.contains(id));
         let client = Client { session: Arc::clone(session), own_id: own_id.unwrap_or(id), asked: VecDeque::new() };
         state.clients.insert(id, client);
         of_session.insert(key, id);
@@ -74,13 +81,14 @@ impl WebSockets {
             return 0;
         }
         let state = &mut *self.lock();
-        let id = self.ids.free(own_id, |id| state.questions.contains_key(&id));
+        let id = self.ids.free(own_id, |id| state.questions.contains_key(&id) || state.settled.contains(id));
         let Some(asking) = state.clients.get_mut(&client) else { return id };
         asking.asked.push_back(id);
         if asking.asked.len() > REPLIES_MAX
             && let Some(oldest) = asking.asked.pop_front()
         {
             state.questions.remove(&oldest);
+            state.settled.insert(oldest);
         }
         state.questions.insert(id, Question { client, own_id: own_id.unwrap_or(id) });
         id
@@ -165,9 +173,11 @@ impl WebSockets {
 
 impl State {
     fn remove(&mut self, id: Option<u64>) {
-        let client = id.and_then(|id| self.clients.remove(&id));
-        for question in client.into_iter().flat_map(|client| client.asked) {
+        let Some((id, client)) = id.and_then(|id| self.clients.remove_entry(&id)) else { return };
+        self.gone.insert(id);
+        for question in client.asked {
             self.questions.remove(&question);
+            self.settled.insert(question);
         }
     }
 }

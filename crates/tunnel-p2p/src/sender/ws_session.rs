@@ -10,12 +10,13 @@ use futures::{StreamExt, sink, stream};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tunnel_core::{
-    Failure, FailureKind, WsClose, WsMessage, WsSession,
+    Failure, WsClose, WsMessage, WsSession,
     moosicbox_tunnel::{TunnelRequest, TunnelWsRequest, TunnelWsResponse},
 };
 
 use super::{
-    message::{self, TunnelMessage, ws_text},
+    message::{self, ws_text},
+    queue::{Budget, User},
     websockets::WebSockets,
 };
 use crate::ws_protocol::Note;
@@ -24,6 +25,9 @@ use crate::ws_protocol::Note;
 const OUT_MESSAGES_MAX: usize = 1024;
 /// Their bytes.
 const OUT_BYTES_MAX: usize = 16 << 20;
+
+/// The bytes of one WebSocket's messages that the loop has not taken; the next one waits, and with it the other side.
+const IN_BYTES_MAX: usize = 256 << 10;
 
 /// RFC 6455 §7.4.1, and 1013 of its registry.
 const GOING_AWAY: u16 = 1001;
@@ -61,13 +65,8 @@ impl Drop for Place {
     }
 }
 
-/// A new session, whose messages go to `messages`.
-pub(super) fn open(
-    websockets: Arc<WebSockets>,
-    many: bool,
-    profile: Option<String>,
-    messages: mpsc::Sender<TunnelMessage>,
-) -> WsSession {
+/// A new session, whose messages go to the loop.
+pub(super) fn open(websockets: Arc<WebSockets>, many: bool, profile: Option<String>, user: User) -> WsSession {
     let (out, queue) = mpsc::channel(OUT_MESSAGES_MAX);
     let session = Arc::new(Session {
         many,
@@ -83,9 +82,10 @@ pub(super) fn open(
     }
     let place = Arc::new(Place { websockets, session });
     let receiving = Arc::clone(&place);
-    let sink = sink::unfold((place, messages), |(place, messages), message| async move {
-        place.take(message, &messages).await?;
-        Ok((place, messages))
+    let saying = (place, user, Budget::new(IN_BYTES_MAX));
+    let sink = sink::unfold(saying, |(place, user, budget), message| async move {
+        place.take(message, &user, &budget).await?;
+        Ok((place, user, budget))
     });
     let stream = stream::unfold((Some(queue), receiving), |(queue, place)| async move {
         let mut queue = queue?;
@@ -100,7 +100,7 @@ pub(super) fn open(
 
 impl Place {
     /// Takes a message of the other side. Waits as long as the loop is busy.
-    async fn take(&self, message: WsMessage, messages: &mpsc::Sender<TunnelMessage>) -> Result<(), Failure> {
+    async fn take(&self, message: WsMessage, user: &User, budget: &Budget) -> Result<(), Failure> {
         let text = match message {
             WsMessage::Text(text) => text,
             WsMessage::Binary(_) => {
@@ -115,8 +115,7 @@ impl Place {
             }
         };
         if let Some(request) = self.read(&text)? {
-            let sent = messages.send(TunnelMessage::Text(ws_text(request))).await;
-            sent.map_err(|_| Failure::new(FailureKind::ShuttingDown, "the server's message loop has ended"))?;
+            user.say(ws_text(request), budget).await?;
         }
         Ok(())
     }
@@ -134,13 +133,19 @@ impl Place {
             let profile = session.profile.clone();
             return Ok(Some(TunnelWsRequest { conn_id, request_id, body, connection_id: None, profile }));
         }
+        // One client too many is not served; it is no reason to end the WebSocket of all others.
+        let known = |own_id| {
+            let client = websockets.client(session, Some(own_id));
+            client.inspect_err(|failure| tracing::warn!(conn = own_id, "a WebSocket client is ignored: {failure}")).ok()
+        };
         if let Ok(TunnelRequest::Ws(mut request)) = serde_json::from_slice(text) {
-            request.conn_id = websockets.client(session, Some(request.conn_id))?;
-            request.request_id = websockets.question(request.conn_id, Some(request.request_id));
+            let Some(conn_id) = known(request.conn_id) else { return Ok(None) };
+            request.conn_id = conn_id;
+            request.request_id = websockets.question(conn_id, Some(request.request_id));
             return Ok(Some(request));
         }
         match serde_json::from_slice(text) {
-            Ok(Note::WsOpened { conn_id }) => drop(websockets.client(session, Some(conn_id))?),
+            Ok(Note::WsOpened { conn_id }) => drop(known(conn_id)),
             Ok(Note::WsClosed { conn_id }) => websockets.remove(session, conn_id),
             Err(_) => session.refuse("the text is neither a TunnelRequest::Ws nor WS_OPENED nor WS_CLOSED"),
         }
