@@ -79,7 +79,7 @@ pub(super) fn time(time: SystemTime) -> String {
     }
 }
 
-/// Back from [`time`].
+/// Back from [`time()`].
 pub(super) fn parse_time(field: &str) -> Result<SystemTime, String> {
     let time = OffsetDateTime::parse(field, &Rfc3339);
     time.map(SystemTime::from).map_err(|_| format!("{field:?} is not a time such as 2026-01-31T12:00:00Z"))
