@@ -32,7 +32,7 @@ use crate::{Account, after};
 pub const CLIENT_ID: &str = "home";
 
 /// With which home servers register.
-const ACCESS_TOKEN: &str = "the tunnel server's own";
+const ACCESS_TOKEN: &str = "devtoken";
 
 /// Any time at which no token has expired.
 const NOW: u64 = 1_767_225_600;
@@ -96,13 +96,18 @@ impl Stage {
         Ok(after::setup_tunnel(config, config_db()?, self.service_port, NoWebsockets, CancellationToken::new())?)
     }
 
-    /// A client with the way through the tunnel server, and the peer-to-peer way if it has a ticket.
-    pub async fn client(&self, ticket: Option<Ticket>) -> anyhow::Result<HomeClient> {
+    /// The way through the tunnel server, as a client has it.
+    pub fn through_the_tunnel(&self) -> anyhow::Result<Arc<dyn Transport>> {
         let mut config = LegacyConfig::new(self.tunnel.clone());
         config.client_id = Some(CLIENT_ID.to_owned());
         config.token = Some(self.account.1.clone());
         config.signature = Some(self.signature.clone());
-        let legacy = Arc::new(LegacyClient::new(config)?);
+        Ok(Arc::new(LegacyClient::new(config)?))
+    }
+
+    /// A client with the way through the tunnel server, and the peer-to-peer way if it has a ticket.
+    pub async fn client(&self, ticket: Option<Ticket>) -> anyhow::Result<HomeClient> {
+        let legacy = self.through_the_tunnel()?;
         let p2p = match ticket {
             Some(ticket) => {
                 let peer = IrohP2P::bind(IrohConfig::loopback(SecretKey::generate())).await?;

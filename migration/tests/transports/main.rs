@@ -5,4 +5,5 @@
 mod before;
 mod load;
 mod modes;
+mod pairing;
 mod toggle;
