@@ -91,7 +91,8 @@ async fn two_hundred_changes_of_the_servers_mode_fail_and_alter_no_request() {
     let outcome = under_load(Arc::clone(&client), flipping).await;
     assert!(outcome.failed.is_empty(), "{} failed: {:#?}", outcome.failed.len(), outcome.failed);
     let count = |transport| outcome.by_transport.get(transport).copied().unwrap_or_default();
-    assert!(count("p2p") > 50 && count("legacy") > 50, "{:?}", outcome.by_transport);
+    // A router uses a way that comes and goes ever less.
+    assert!(count("p2p") > 10 && count("legacy") > 50, "{:?}", outcome.by_transport);
     assert!(in_force.len() > 1, "{in_force:?}");
     eprintln!("{FLIPS} changes, {:?} in force; requests by {:?}", in_force, outcome.by_transport);
 }
