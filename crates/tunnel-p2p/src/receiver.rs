@@ -78,9 +78,10 @@ impl P2PTunnelReceiver {
         }
     }
 
-    /// Sends an HTTP request and waits for the head of its response. The request arrives as it is, field by field.
+    /// Sends an HTTP request and waits for the head of its response. The request arrives as it is, field by field, but for an
+    /// id that another client of the host is using, or was when it left: the host then chooses another.
     ///
-    /// Its id must not be that of another one in flight. Dropping the future aborts the request.
+    /// Its id must not be that of another one in flight here. Dropping the future aborts the request.
     pub async fn http(&self, request: TunnelHttpRequest) -> Result<TunnelHttpResponse, SendError> {
         let id = request.request_id;
         let Some(in_flight) = InFlight::begin(&self.in_flight, id) else {
@@ -111,7 +112,8 @@ impl P2PTunnelReceiver {
     }
 
     /// Sends a message of a WebSocket client. It arrives as it is, field by field, if the host is a
-    /// [`P2PTunnelSender`](crate::sender::P2PTunnelSender); any other host gets the body, on a WebSocket of the client's own.
+    /// [`P2PTunnelSender`](crate::sender::P2PTunnelSender), but for numbers that another client has, or had when it left; any
+    /// other host gets the body, on a WebSocket of the client's own.
     ///
     /// Not cancel safe: the message may or may not have been sent.
     pub async fn ws(&self, request: TunnelWsRequest) -> Result<(), Failure> {

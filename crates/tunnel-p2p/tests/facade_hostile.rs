@@ -1,6 +1,8 @@
 //! Clients of a sender that mean no good, and loops that stand still: everything is given back, and nobody gets what is
 //! another's.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -1,20 +1,17 @@
 //! The requests that wait for an answer of the loop.
 
 mod claim;
+mod guarded;
 
 use std::{
     collections::BTreeMap,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
 };
 
-use bytes::Bytes;
 use futures::stream;
 use http::request::Parts;
-use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tunnel_core::{
     Body, Failure, FailureKind, Response,
     moosicbox_tunnel::{TunnelHttpRequest, TunnelResponse},
@@ -22,6 +19,8 @@ use tunnel_core::{
 };
 
 pub(super) use self::claim::Claim;
+
+use self::guarded::Guarded;
 
 use super::{
     ids::{Ids, Retired},
@@ -290,12 +289,7 @@ impl Waiting {
         };
         match answered {
             Ok(mut response) => {
-                response.body = Body::stream(Guarded {
-                    body: response.body,
-                    cut: Box::pin(cut.cancelled_owned()),
-                    ended: false,
-                    guard: Some(guard),
-                });
+                response.body = Body::stream(Guarded::new(response.body, guard));
                 Ok(response)
             }
             Err(failure) => {
@@ -345,64 +339,5 @@ impl Drop for Guard {
         // The loop hears of the end before anybody else can have the id.
         let seen = self.told.take().is_some_and(|(told, _user)| told.take_back(|| abort_text(self.id)));
         self.finished(!seen);
-    }
-}
-
-/// A response body that ends the request with itself.
-struct Guarded {
-    body: Body,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    ended: bool,
-    guard: Option<Guard>,
-}
-
-impl Guarded {
-    /// The loop has nothing more to do for it.
-    fn end(&mut self, whole: bool) {
-        self.ended = true;
-        if let Some(mut guard) = self.guard.take() {
-            guard.finished(whole);
-        }
-    }
-}
-
-impl http_body::Body for Guarded {
-    type Data = Bytes;
-    type Error = Failure;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
-            Poll::Ready(end) => {
-                self.end(end.is_none());
-                Poll::Ready(end)
-            }
-            Poll::Pending if self.cut.as_mut().poll(cx).is_ready() => {
-                self.end(false);
-                self.body = Body::empty();
-                Poll::Ready(Some(Err(aborted())))
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.ended || self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        // Read to its end, though nobody asked whether there is more.
-        if self.body.is_end_stream() {
-            self.end(true);
-        }
     }
 }

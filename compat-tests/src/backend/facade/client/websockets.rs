@@ -78,8 +78,8 @@ impl WebSockets {
         });
         let stream = stream::unfold((Some(items), reading), |(items, reading)| async move {
             let mut items = items?;
-            let lost = || Err(Failure::new(FailureKind::ConnectionLost, "the WebSocket ended without a close"));
-            let item = items.recv().await.unwrap_or_else(lost);
+            let without = || Err(Failure::new(FailureKind::ConnectionLost, "the WebSocket ended without a close"));
+            let item = items.recv().await.unwrap_or_else(without);
             let goes_on = matches!(&item, Ok(message) if !matches!(message, WsMessage::Close(_)));
             Some((item, (goes_on.then_some(items), reading)))
         });
