@@ -59,7 +59,7 @@ struct Requests(Mutex<BTreeMap<u64, CancellationToken>>);
 
 impl P2PTunnelReceiver {
     /// A receiver for the host of this transport, and what the host says to WebSocket clients. Whoever does not read the
-    /// latter slows the host's WebSockets down, and nothing else.
+    /// latter for long loses the way of all its WebSocket clients ([`WsEvent::Lost`]), and nothing else.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>) -> (Self, mpsc::Receiver<WsEvent>) {
         let (websockets, events) = WebSockets::new(Arc::clone(&transport));
