@@ -23,13 +23,11 @@ async fn until(client: &PairedClient<IrohP2P>, what: &str, expected: impl Fn(&He
             sleep(Duration::from_millis(10)).await;
         }
     };
-    if timeout(PATIENCE, waiting).await.is_err() {
-        panic!("{what}: {:?}", client.health());
-    }
+    assert!(timeout(PATIENCE, waiting).await.is_ok(), "{what}: {:?}", client.health());
 }
 
-fn paired(provider: &IrohP2P, state: &Path, stage: &Stage) -> PairedClient<IrohP2P> {
-    let hosts = Arc::new(KnownHosts::new(state.join("hosts")));
+fn paired(provider: &IrohP2P, directory: &Path, stage: &Stage) -> PairedClient<IrohP2P> {
+    let hosts = Arc::new(KnownHosts::new(directory.join("hosts")));
     let mut config = PairingConfig::new(CLIENT_ID, stage.tunnel.to_string());
     config.name = Some("phone".to_owned());
     config.retry_min = Duration::from_millis(100);
@@ -38,9 +36,9 @@ fn paired(provider: &IrohP2P, state: &Path, stage: &Stage) -> PairedClient<IrohP
 
 #[tokio::test]
 async fn a_client_without_a_ticket_is_paired_through_the_tunnel_and_can_be_revoked() {
-    let (state, stage) = (tempfile::tempdir().unwrap(), Stage::start().await.unwrap());
+    let (directory, stage) = (tempfile::tempdir().unwrap(), Stage::start().await.unwrap());
     let (identity, mut host) = peer().unwrap();
-    let peers = Arc::new(AuthorizedPeers::open(state.path().join("peers")).unwrap());
+    let peers = Arc::new(AuthorizedPeers::open(directory.path().join("peers")).unwrap());
     host.peers = Some(Arc::clone(&peers));
     let mut config = stage.config((identity, host)).unwrap();
     config.mode = TransportMode::Tunnel;
@@ -57,7 +55,7 @@ async fn a_client_without_a_ticket_is_paired_through_the_tunnel_and_can_be_revok
 
     transports.set_mode(TransportMode::Dual).unwrap();
     timeout(PATIENCE, transports.switched()).await.unwrap();
-    let client = paired(&provider, state.path(), &stage);
+    let client = paired(&provider, directory.path(), &stage);
     until(&client, "paired", |health| matches!(health, Health::Healthy { .. })).await;
     let (parts, ()) = http::Request::get("/files/1000.bin").body(()).unwrap().into_parts();
     let response = client.send(Request::http(1, parts, Body::empty())).await.unwrap();
