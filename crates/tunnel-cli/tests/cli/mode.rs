@@ -105,7 +105,7 @@ fn what_cannot_be_set_is_refused_with_what_to_do() {
     assert_eq!(status.status.code(), Some(0));
     assert!(String::from_utf8(status.stderr).unwrap().contains("A host makes no decisions"));
 
-    let (_gateway, url, admin) = world.gateway(&[]);
+    let (_gateway, url, admin) = world.gateway(&["--no-pairing"]);
     let message = refused(world.home.path(), 1, &["mode", "p2p-only", "--admin", &admin], &[]);
     assert!(message.contains("--ticket-file"), "{message}");
     assert_eq!(came(&url), by("legacy", "only-transport"), "nothing has changed");
