@@ -270,6 +270,11 @@ fn a_tunnel_server_that_was_replaced_gets_to_know_the_host_again() {
     assert_eq!(host.event("tunnel")["state"], "down");
     let listen = tunnel.strip_prefix("http://").unwrap();
     let (_server, _) = server(&home, listen, &home.path().join("fresh.db"));
-    assert_eq!(host.event("tunnel")["state"], "down", "its token is not known there");
-    assert_eq!(host.event("tunnel")["state"], "connected");
+    // Nobody is there, then its token is not known there: how often it says so is a question of time.
+    let mut told = host.event("tunnel");
+    assert_eq!(told["state"], "down");
+    while told["state"] == "down" {
+        told = host.event("tunnel");
+    }
+    assert_eq!(told["state"], "connected");
 }
