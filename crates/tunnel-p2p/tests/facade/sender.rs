@@ -86,10 +86,11 @@ async fn the_loop_is_told_byte_for_byte_what_the_tunnel_server_says() {
             // The published types themselves read less than they write: a payload of null.
             continue;
         }
+        let id = request.request_id;
         let asked = tunnel.ask(Request::tunnel(request));
         assert_eq!(tunnel.text().await, via_value, "{}", vector["name"]);
-        asked.abort();
-        tunnel.abort().await;
+        tunnel.sender.send_bytes(id, 1, packet_bytes(id, 1, true, b"")).unwrap();
+        whole(answer(asked).await.unwrap().body).await.unwrap();
         requests += 1;
     }
     assert!(requests > 10, "{requests} vectors");
@@ -371,8 +372,8 @@ async fn a_request_that_nobody_waits_for_is_an_error() {
 #[tokio::test]
 async fn an_abort_ends_the_work_of_the_service() {
     let (mut tunnel, service) = (started(), HttpService::start().await);
-    for path in ["silent", "endless"] {
-        let asked = tunnel.ask(Request::tunnel(TunnelHttpRequest { path: path.to_owned(), ..tunnel_request(7) }));
+    for (id, path) in [(7, "silent"), (8, "endless")] {
+        let asked = tunnel.ask(Request::tunnel(TunnelHttpRequest { path: path.to_owned(), ..tunnel_request(id) }));
         let told = tunnel.http().await;
         let ended = by_service(&tunnel, &service, told);
         let (ended, ()) = tokio::join!(ended, async {
@@ -384,7 +385,7 @@ async fn an_abort_ends_the_work_of_the_service() {
             }
         });
         ended.unwrap();
-        assert_eq!(tunnel.abort().await, 7, "{path}");
+        assert_eq!(tunnel.abort().await, id, "{path}");
     }
 }
 
