@@ -134,6 +134,8 @@ impl TunnelTransports {
     /// Takes no new requests, lets those under way end within `grace`, then closes all ways; the loop's messages end. Whether
     /// all requests ended in time. Dropping the future cuts them.
     pub async fn close(&self, grace: Duration) -> bool {
-        self.switch.close(grace).await
+        self.switch.begin_to_close(grace);
+        self.handle.close();
+        self.switch.closed().await
     }
 }

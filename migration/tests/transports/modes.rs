@@ -18,7 +18,7 @@ async fn rolling_back_is_one_call_the_next_request_takes_the_tunnel_and_the_down
     let stage = Stage::start().await.unwrap();
     let mut config = stage.config(peer().unwrap()).unwrap();
     config.mode = TransportMode::Dual;
-    let (_running, transports) = stage.home(config).unwrap();
+    let (running, transports) = stage.home(config).unwrap();
     timeout(PATIENCE, transports.switched()).await.unwrap();
     let client = stage.client(transports.ticket()).await.unwrap();
     client.p2p_connected().await.unwrap();
@@ -35,6 +35,8 @@ async fn rolling_back_is_one_call_the_next_request_takes_the_tunnel_and_the_down
     assert!(rest.len() > 31 << 20, "{}", rest.len());
     client.close().await;
     assert!(transports.close(PATIENCE).await);
+    // There is nothing more for the loop.
+    timeout(PATIENCE, running).await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -106,9 +106,14 @@ impl Switch {
         }
     }
 
-    pub(super) async fn close(&self, grace: Duration) -> bool {
+    /// Begins to close: requests under way have so long to end.
+    pub(super) fn begin_to_close(&self, grace: Duration) {
         self.shared.lock().closing.get_or_insert(grace);
         self.shared.changed.notify_waiters();
+    }
+
+    /// Waits until all is closed, once that has begun. Whether all requests ended in time.
+    pub(super) async fn closed(&self) -> bool {
         if self.running.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
             return true;
         }

@@ -92,7 +92,9 @@ impl Supervisor {
             let closed = self.closed.clone();
             tokio::select! {
                 biased;
-                () = closed.cancelled() => break shared.config.drain_timeout,
+                () = closed.cancelled() => {
+                    break shared.lock().closing.unwrap_or(shared.config.drain_timeout);
+                }
                 () = &mut changed => {}
                 () = self.something_happens() => {}
             }
