@@ -8,6 +8,7 @@ mod gateway;
 mod host;
 mod network;
 mod pairing;
+mod relay;
 mod routing;
 mod seeds;
 mod time;
@@ -23,6 +24,7 @@ pub(crate) use self::{
     gateway::GatewayOptions,
     host::HostOptions,
     network::{DoctorNetworkOptions, Network, PingNetworkOptions},
+    relay::RelayOptions,
     routing::{ModeOption, RoutingOptions, RuleOption},
     seeds::Seeds,
     time::{Span, set},
