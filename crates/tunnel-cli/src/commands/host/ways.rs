@@ -121,7 +121,10 @@ impl admin::Ways for Ways {
             let entry = p2p.peers.as_ref().and_then(|peers| peers.find(client.peer));
             json!({
                 "peer": client.peer.to_string(),
-                "path": client.path.name(),
+                "path": client.path.kind.name(),
+                "remote": client.path.remote,
+                "rtt_us": client.path.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+                "path_for_ms": u64::try_from(client.path.age.as_millis()).unwrap_or(u64::MAX),
                 "name": entry.as_ref().map(|entry| &entry.name).filter(|name| !name.is_empty()),
                 "how": entry.as_ref().map(|entry| entry.how.name()),
             })
