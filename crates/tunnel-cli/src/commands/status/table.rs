@@ -48,6 +48,7 @@ fn gateway(status: &Value, rows: &mut Rows) {
         rows.add("p2p", format!("{}{since} ({}){probe}", text(&p2p["state"]), text(&p2p["cause"])));
         rows.add("", transport(&p2p["transport"]));
     }
+    network(&status["network"], rows);
     let legacy = &router["legacy"];
     // It is asked only when a request takes it.
     let asked = match legacy["health"].as_str() {
@@ -92,6 +93,10 @@ fn host(status: &Value, rows: &mut Rows) {
         let addresses: Vec<String> = p2p["addresses"].as_array().into_iter().flatten().map(text).collect();
         rows.add("p2p", format!("peer {}", text(&p2p["peer_id"])));
         rows.add("", format!("UDP {}", addresses.join(", ")));
+        let unpublished: Vec<String> = p2p["unpublished"].as_array().into_iter().flatten().map(text).collect();
+        if !unpublished.is_empty() {
+            rows.add("", format!("UDP {}, told to nobody before a connection", unpublished.join(", ")));
+        }
         if p2p["known_peers"].as_u64().is_some_and(|known| known > 0) {
             rows.add("", format!("{} in its list of peers (tunnel-p2p peers list)", text(&p2p["known_peers"])));
         }
@@ -103,11 +108,37 @@ fn host(status: &Value, rows: &mut Rows) {
             rows.add("", format!("client {name}{}, {}", text(&client["peer"]), path(client)));
         }
     }
+    network(&p2p["network"], rows);
     let tunnel = &status["tunnel"];
     if tunnel.is_null() {
         rows.add("tunnel server", "none is given");
     } else {
         rows.add("tunnel server", format!("{}: {}", text(&tunnel["url"]), health(&tunnel["health"])));
+    }
+}
+
+/// The relay of a peer, and what it did to stay reachable.
+fn network(network: &Value, rows: &mut Rows) {
+    let relay = &network["relay"];
+    if let Some(url) = relay["url"].as_str() {
+        let state = match (relay["connected"] == true, &relay["denied"], &relay["error"]) {
+            (true, ..) => "connected".to_owned(),
+            (false, Value::String(denied), _) => format!("refuses this peer: {denied}"),
+            (false, _, Value::String(error)) => format!("not connected: {error}"),
+            (false, ..) => "connecting".to_owned(),
+        };
+        rows.add("relay", format!("{url}, {state}"));
+    }
+    let care = &network["care"];
+    let done = [
+        ("relay_moves", "left a failed relay for another"),
+        ("resumes", "woke up"),
+        ("rebuilds", "opened its sockets anew"),
+    ];
+    for (key, what) in done {
+        if let Some(count) = care[key].as_u64().filter(|count| *count > 0) {
+            rows.add("care", format!("{what} {count} x"));
+        }
     }
 }
 
