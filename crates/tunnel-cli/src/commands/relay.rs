@@ -35,11 +35,11 @@ pub(super) fn run(options: RelayOptions, output: Output) -> Result<Outcome, CliE
     let mut config = RelayConfig::new();
     config.tls = tls(&options)?;
     config.http = options.http;
-    config.host = options.host;
+    config.host.clone_from(&options.host);
     config.access = access;
     config.metrics = options.metrics;
     config.client_rate = options.client_rate.map(ClientRate::new);
-    block_on_all_cores(serve(config, told, output))
+    block_on_all_cores(serve(config, told, &options, output))
 }
 
 /// What is said of the relay, beside what it knows itself.
@@ -49,7 +49,7 @@ struct Told {
     quic_port_is_usual: bool,
 }
 
-async fn serve(config: RelayConfig, told: Told, output: Output) -> Result<Outcome, CliError> {
+async fn serve(config: RelayConfig, told: Told, options: &RelayOptions, output: Output) -> Result<Outcome, CliError> {
     let mut signals = Signals::listen()?;
     let mut reloads = Reloads::listen()?;
     let mut relay = Relay::start(config).await.map_err(not_started)?;
@@ -67,7 +67,7 @@ async fn serve(config: RelayConfig, told: Told, output: Output) -> Result<Outcom
         tokio::select! {
             biased;
             () = signals.next() => break,
-            () = reloads.next() => reload(&relay, output).await,
+            () = reloads.next() => reload(&relay, options, output).await,
             error = relay.finished() => return Err(CliError::failed("the relay stopped").because(error)),
         }
     }
@@ -77,17 +77,29 @@ async fn serve(config: RelayConfig, told: Told, output: Output) -> Result<Outcom
     Ok(Outcome::Done)
 }
 
-async fn reload(relay: &Relay, output: Output) {
-    match relay.reload_certificate().await {
-        Ok(changed) => {
-            output.note(if changed { "The certificate is another one." } else { "The certificate is the same." });
-            output.json(&json!({ "event": "reloaded", "certificate_changed": changed }));
-        }
-        Err(error) => {
-            output.note(format!("The certificate stays the old one: {error}"));
-            output.json(&json!({ "event": "reload-failed", "message": error.to_string() }));
-        }
+/// Reads the files again: those of the certificate, and that of the tokens. What cannot be used stays as it was.
+async fn reload(relay: &Relay, options: &RelayOptions, output: Output) {
+    let access = access(options).and_then(|access| {
+        let ended = relay.set_access(access);
+        ended.map_err(|error| CliError::usage("the access stays as it was").because(error))
+    });
+    let certificate = relay.reload_certificate().await;
+    let certificate = certificate.map_err(|error| CliError::usage("the certificate stays the old one").because(error));
+    let errors: Vec<_> =
+        [access.as_ref().err(), certificate.as_ref().err()].into_iter().flatten().map(ToString::to_string).collect();
+    for error in &errors {
+        output.note(format!("Not read again: {error}"));
     }
+    if let (Ok(ended), Ok(changed)) = (&access, &certificate) {
+        let certificate = if *changed { "another" } else { "the same" };
+        output.note(format!("Read again: {certificate} certificate; connections ended: {ended}"));
+    }
+    output.json(&json!({
+        "event": "reloaded",
+        "certificate_changed": certificate.as_ref().ok(),
+        "connections_ended": access.as_ref().ok(),
+        "errors": errors,
+    }));
 }
 
 /// Says what the operator does next.
