@@ -73,7 +73,9 @@ async fn a_token_that_is_no_longer_one_ends_the_connections_that_came_in_with_it
     online(&staying).await;
     assert_eq!(relay.set_access(tokens(&[TOKEN])).unwrap(), 1);
     assert_eq!(refusal(&leaving).await, "the access token is not one of this relay");
-    echo(&staying, &Client::with_token(TOKEN).bind(&relay).await).await;
+    let other = Client::with_token(TOKEN).bind(&relay).await;
+    online(&other).await;
+    echo(&staying, &other).await;
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ impl Client {
 
     fn builder(self, relay: &Relay) -> iroh::endpoint::Builder {
         let url = relay.url().expect("a relay on loopback has a URL").parse().expect("it is one");
-        let quic = relay.quic().map(|address| iroh::RelayQuicConfig::new(address.port()));
+        let quic = relay.quic().map(|address| iroh_relay::RelayQuicConfig::new(address.port()));
         let mut config = RelayConfig::new(url, quic);
         if let Some(token) = self.token {
             config = config.with_auth_token(token);
@@ -92,7 +92,7 @@ impl Client {
             .secret_key(self.key)
             .alpns(vec![PROTOCOL.to_vec()])
             .relay_mode(RelayMode::Custom([config].into_iter().collect()))
-            .ca_tls_config(CaTlsConfig::custom_roots(self.roots))
+            .ca_tls_config(CaTlsConfig::embedded().with_extra_roots(self.roots))
     }
 }
 

@@ -1,6 +1,6 @@
 //! HTTPS, its certificate, and QUIC address discovery.
 
-use std::{fs, sync::Arc};
+use std::fs;
 
 use iroh::tls::{CaTlsConfig, default_provider};
 use iroh_relay::quic::QuicClient;
@@ -28,7 +28,7 @@ async fn a_client_learns_the_address_from_which_its_packets_come() {
     let (authority, directory) = (Authority::new(), tempdir().unwrap());
     let relay = start(authority.config(&directory)).await;
     let endpoint = noq::Endpoint::client(ANY).unwrap();
-    let tls = CaTlsConfig::custom_roots([authority.root()]).client_config(Arc::new(default_provider())).unwrap();
+    let tls = CaTlsConfig::custom_roots([authority.root()]).client_config(default_provider()).unwrap();
     let client = QuicClient::new(endpoint.clone(), tls);
     let connection = soon(client.create_conn(relay.quic().unwrap(), "127.0.0.1")).await.unwrap();
     let mut observed = connection.observed_external_addr();
