@@ -1,5 +1,6 @@
 //! A relay while it runs, and its end.
 
+use iroh::{Watcher, endpoint::RelayStatus};
 use tokio::net::TcpStream;
 use tunnel_relay::{Access, ClientRate, RelayConfig};
 
@@ -55,10 +56,9 @@ async fn a_relay_that_was_stopped_serves_nobody() {
     online(&other).await;
     soon(relay.stop()).await;
     assert!(TcpStream::connect(http).await.is_err());
-    use iroh::Watcher;
     let mut status = one.home_relay_status();
     soon(async {
-        while status.get().iter().any(iroh::endpoint::RelayStatus::is_connected) {
+        while status.get().iter().any(RelayStatus::is_connected) {
             status.updated().await.expect("the endpoint is open");
         }
     })

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
 };
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PROTOCOL: &[u8] = b"relay-test/1";
 
 /// Any port of 127.0.0.1.
-pub(crate) const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Waits for what must happen.
 pub(crate) fn soon<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
