@@ -41,9 +41,10 @@ pub struct Relay {
 
 impl Relay {
     /// Starts a relay on the current runtime. Dropping the future starts nothing.
-    pub async fn start(config: RelayConfig) -> Result<Self, RelayError> {
+    pub async fn start(mut config: RelayConfig) -> Result<Self, RelayError> {
         let address = config.address();
-        if matches!(config.access, Access::LoopbackOnly) && !address.ip().is_loopback() {
+        let access = std::mem::take(&mut config.access);
+        if matches!(access, Access::LoopbackOnly) && !address.ip().is_loopback() {
             return Err(RelayError::Unprotected { address });
         }
         let name = config.name()?;
@@ -51,7 +52,7 @@ impl Relay {
         let unused = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let http = if config.tls.is_some() { config.http.unwrap_or(unused) } else { address };
         let mut relay = server::RelayConfig::new(http);
-        let guard = Arc::new(Guard::new(Rules::new(config.access.clone())?));
+        let guard = Arc::new(Guard::new(Rules::new(access)?));
         relay.access = Arc::<Guard>::clone(&guard);
         relay.limits.client_rx = config.client_rate.map(crate::ClientRate::limit).transpose()?;
         let mut started = ServerConfig::default();
