@@ -11,8 +11,7 @@ use std::{
 use iroh_metrics::{Registry, service::MetricsServer};
 use iroh_relay::server::{self, CertConfig, QuicConfig, Server, ServerConfig, SpawnError};
 use rustls::{crypto::ring, pki_types::ServerName};
-use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     Access, Certificate, LETS_ENCRYPT, RelayConfig, RelayError, TlsConfig,
@@ -36,7 +35,7 @@ pub struct Relay {
     needs_ca: bool,
     url: Option<String>,
     http: Option<SocketAddr>,
-    _watcher: Option<AbortOnDropHandle<()>>,
+    _watcher: JoinSet<()>,
 }
 
 impl Relay {
@@ -74,7 +73,10 @@ impl Relay {
             Some(address) => Some(serve_metrics(address, &server).await?),
             None => None,
         };
-        let watcher = files.clone().map(|files| AbortOnDropHandle::new(tokio::spawn(files.watch())));
+        let mut watcher = JoinSet::new();
+        if let Some(files) = &files {
+            watcher.spawn(Arc::clone(files).watch());
+        }
         let mut relay = Self { server, metrics, guard, files, needs_ca, url: None, http: None, _watcher: watcher };
         relay.http = relay.server.http_addr().filter(|_| config.tls.is_none() || config.http.is_some());
         relay.url = relay.url_of(name.as_ref());

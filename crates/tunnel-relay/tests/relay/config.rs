@@ -7,6 +7,9 @@ use tunnel_relay::{Access, AcmeConfig, Certificate, ClientRate, Relay, RelayConf
 
 use crate::support::{ANY, Authority, soon};
 
+/// What spoils a configuration.
+type Change<'a> = &'a dyn Fn(&mut RelayConfig);
+
 fn config() -> RelayConfig {
     let mut config = RelayConfig::new();
     config.http = Some(ANY);
@@ -106,7 +109,7 @@ async fn a_port_in_use_is_named_with_what_it_was_wanted_for() {
     let (authority, directory) = (Authority::new(), tempdir().unwrap());
     let (tcp, udp) = (TcpListener::bind(ANY).unwrap(), UdpSocket::bind(ANY).unwrap());
     let (tcp, udp) = (tcp.local_addr().map(|it| (tcp, it)).unwrap(), udp.local_addr().map(|it| (udp, it)).unwrap());
-    let changes: [(&str, SocketAddr, &dyn Fn(&mut RelayConfig)); 5] = [
+    let changes: [(&str, SocketAddr, Change<'_>); 5] = [
         ("HTTP", tcp.1, &|config| config.http = Some(tcp.1)),
         ("HTTP", tcp.1, &|config| (config.tls, config.http) = (None, Some(tcp.1))),
         ("HTTPS", tcp.1, &|config| config.tls.as_mut().unwrap().https = tcp.1),
