@@ -119,14 +119,14 @@ fn explain(relay: &Relay, access: &str, options: &RelayOptions, output: Output) 
     if relay.metrics().is_some_and(|metrics| !metrics.ip().is_loopback()) {
         output.note("The metrics have no password, and are reached from other machines.");
     }
-    let mut flags = format!("--relay {url}");
-    if access.starts_with("token") {
+    let token = if access.starts_with("token") {
         let file = options.access_token_file.as_deref().unwrap_or(Path::new("FILE"));
-        flags += &format!(" --relay-token-file {}", file.display());
-    }
-    if relay.needs_ca() {
-        flags += " --relay-ca FILE";
-    }
+        format!(" --relay-token-file {}", file.display())
+    } else {
+        String::new()
+    };
+    let authority = if relay.needs_ca() { " --relay-ca FILE" } else { "" };
+    let flags = format!("--relay {url}{token}{authority}");
     output.note(format!("Use it with  tunnel-p2p host {flags} ...  and  tunnel-p2p gateway {flags} ..."));
     if relay.needs_ca() {
         output.note(
