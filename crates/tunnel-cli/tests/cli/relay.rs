@@ -8,7 +8,7 @@ use crate::support::{Process, eventually, get, home, refused, service, write};
 
 /// A certificate for 127.0.0.1 and its key.
 fn certificate(home: &TempDir) -> (PathBuf, PathBuf) {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let chain = write(&home.path().join("chain.pem"), 0o644, &made.cert.pem());
     (chain, write(&home.path().join("key.pem"), 0o600, &made.signing_key.serialize_pem()))
 }
