@@ -197,7 +197,7 @@ impl P2PProvider for IrohP2P {
         let (_, endpoint) = self.shared.endpoint().await?;
         let claim = self.shared.listener.claim(protocols.clone()).ok_or(P2PError::AlreadyListening)?;
         endpoint.set_alpns(protocols);
-        Ok(IrohListener::new(endpoint, Arc::clone(&self.shared), claim))
+        Ok(IrohListener::new(Arc::clone(&self.shared), claim))
     }
 
     fn local_peer_id(&self) -> PeerId {
