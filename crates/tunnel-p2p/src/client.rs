@@ -8,7 +8,7 @@ mod supervisor;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use p2p_provider::P2PProvider;
+use p2p_provider::{P2PConnection, P2PProvider, Path};
 use tokio_util::task::AbortOnDropHandle;
 use tunnel_core::{Failure, FailureKind, Health, Request, Response, SendError, Transport, WsOpen, WsUpgrade};
 
@@ -69,6 +69,15 @@ impl<P: P2PProvider> Client<P> {
             self.shared.state.changed().await;
         }
         open()
+    }
+
+    /// The path that the main connection takes at this moment, if there is a connection.
+    #[must_use]
+    pub fn path(&self) -> Option<Path> {
+        self.shared.state.look(|state| match state {
+            LinkState::Up(link) if link.is_open() => Some(link.session.main.connection.path()),
+            _ => None,
+        })
     }
 
     /// Closes the connection. Requests under way fail; later ones fail at once. Idempotent.
