@@ -1,6 +1,7 @@
 //! What is particular to the Iroh backend, over real endpoints on loopback. What it shares with every other backend is
 //! in `compat-tests`.
 
+mod checks;
 mod paths;
 mod refusal;
 mod relayed;
