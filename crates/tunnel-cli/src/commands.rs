@@ -39,9 +39,12 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
     let simulated = matches!(cli.command, Command::Simulate(_));
     if !simulated || cli.global.verbose > 0 || log.filter.is_some() {
         // The demo cuts its own ways, which is nothing to be warned of. What the QUIC library warns of is a path that ends.
-        // The doctor and the ping say in words of their own what they find.
-        let quiet = matches!(cli.command, Command::Demo(_) | Command::Doctor(_) | Command::Ping(_));
-        let usual = if quiet { "error" } else { "warn,noq_proto=error" };
+        let usual = match cli.command {
+            // They break off what has not answered in time, of which Iroh complains.
+            Command::Doctor(_) | Command::Ping(_) => "error,iroh=off",
+            Command::Demo(_) => "error",
+            _ => "warn,noq_proto=error",
+        };
         logging::start(&cli.global, &log, usual)?;
     }
     match cli.command {

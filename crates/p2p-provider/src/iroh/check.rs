@@ -149,7 +149,7 @@ fn http_client(config: &IrohConfig, patience: Duration) -> Result<reqwest::Clien
         // As Iroh does: what its peers could not use would only mislead.
         .no_proxy()
         .timeout(patience);
-    builder.build().map_err(|error| CheckError::Unreachable(causes(&error)))
+    builder.build().map_err(|error| CheckError::Unreachable(causes(&error).pop().unwrap_or_else(|| error.to_string())))
 }
 
 fn of_http(error: &reqwest::Error, patience: Duration) -> CheckError {
@@ -157,14 +157,15 @@ fn of_http(error: &reqwest::Error, patience: Duration) -> CheckError {
         return CheckError::Silent(patience);
     }
     let causes = causes(error);
-    if causes.contains("dns error") {
-        CheckError::Name(causes)
-    } else if is_certificate(&causes) {
-        CheckError::Certificate(causes)
+    let innermost = causes.last().cloned().unwrap_or_else(|| error.to_string());
+    if causes.iter().any(|cause| cause == "dns error") {
+        CheckError::Name(innermost)
+    } else if let Some(cause) = causes.iter().find(|cause| is_certificate(cause)) {
+        CheckError::Certificate(cause.clone())
     } else if error.is_connect() {
-        CheckError::Unreachable(causes)
+        CheckError::Unreachable(innermost)
     } else {
-        CheckError::Other(causes)
+        CheckError::Other(innermost)
     }
 }
 
@@ -175,8 +176,9 @@ fn of_relay(error: &ConnectError, patience: Duration) -> CheckError {
         }
         ConnectError::Dial { source: DialError::Dns { source, .. }, .. } => CheckError::Name(format!("{source:#}")),
         ConnectError::Dial { source: DialError::Timeout { .. }, .. } => CheckError::Silent(patience),
-        ConnectError::Dial { source: DialError::Io { source, .. }, .. } => of_io(source),
-        ConnectError::Tls { source, .. } => of_io(source),
+        ConnectError::Dial { source: DialError::Io { source, .. }, .. } | ConnectError::Tls { source, .. } => {
+            of_io(source)
+        }
         other => CheckError::Other(format!("{other:#}")),
     }
 }
@@ -191,18 +193,9 @@ fn is_certificate(text: &str) -> bool {
     text.contains("invalid peer certificate")
 }
 
-/// What is behind an error; reqwest's own words are only that a request failed.
-fn causes(error: &dyn Error) -> String {
-    let mut said: Vec<String> = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !said.iter().any(|said| said.contains(&text)) {
-            said.push(text);
-        }
-        next = cause.source();
-    }
-    if said.is_empty() { error.to_string() } else { said.join(": ") }
+/// What is behind an error, the innermost last; reqwest's own words are only that a request failed.
+fn causes(error: &dyn Error) -> Vec<String> {
+    std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub(super) fn home_relay(endpoint: &Endpoint) -> Option<HomeRelay> {
         url: status.url().to_string(),
         connected: status.is_connected(),
         error: status.last_error().map(|error| format!("{error:#}")),
-        denied: RelayStatus::auth_denied_reason(status).map(|reason| reason.to_string()),
+        denied: RelayStatus::auth_denied_reason(status).map(ToString::to_string),
     })
 }
 

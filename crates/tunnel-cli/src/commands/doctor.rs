@@ -122,7 +122,7 @@ async fn examine(settings: &Settings, sockets: &sockets::Facts, timeout: Duratio
     let mut samples: Vec<Sample> = tunnel.1.into_iter().collect();
     for relay in &relays {
         let date = relay.answer.as_ref().ok().and_then(|answer| answer.date.as_deref());
-        samples.extend(date.and_then(|date| Sample::new(&relay.url, date)));
+        samples.extend(date.and_then(|date| Sample::new(relays::shown(&relay.url), date)));
     }
     let network = nat::Facts {
         report: peer.report,
@@ -134,7 +134,7 @@ async fn examine(settings: &Settings, sockets: &sockets::Facts, timeout: Duratio
     let mut checks = sockets.checks();
     checks.extend(network.checks());
     checks.push(clock::check(&samples));
-    checks.extend(relays.iter().map(relays::Facts::check));
+    checks.extend(relays::checks(&relays));
     checks.extend(lookups);
     checks.extend(tunnel.0);
     checks.push(port_mapping);
@@ -147,8 +147,8 @@ async fn examine(settings: &Settings, sockets: &sockets::Facts, timeout: Duratio
             nat: network.nat(),
             udp_is_blocked: network.udp_is_blocked(),
             knows_itself: network.report.as_ref().is_some_and(|report| report.public().next().is_some()),
-            has_v4: sockets.out_v4.is_ok(),
-            has_v6: sockets.out_v6.is_ok(),
+            has_v4: sockets.bind.map_or(sockets.out_v4.is_ok(), |address| address.is_ipv4()),
+            has_v6: sockets.bind.map_or(sockets.out_v6.is_ok(), |address| address.is_ipv6()),
         };
         checks.extend(peer::checks(&attempt, ticket, &here));
     }
@@ -186,9 +186,10 @@ async fn as_a_peer(settings: &Settings, until: Instant) -> AsPeer {
         Err(_) => return AsPeer::default(),
     };
     let addresses = provider.addresses();
+    let urls: Vec<String> = settings.relays.iter().map(|relay| relays::shown(&relay.url).to_owned()).collect();
     let (report, attempt) = tokio::join!(report(&provider, settings, until), async {
         match &settings.ticket {
-            Some(ticket) => Some(peer::attempt(&provider, ticket, until).await),
+            Some(ticket) => Some(peer::attempt(&provider, ticket, &urls, until).await),
             None => None,
         }
     });

@@ -7,7 +7,7 @@ use std::{path::Path, time::Duration};
 
 use p2p_provider::{
     P2PProvider, SecretKey,
-    iroh::{CongestionControl, IrohP2P},
+    iroh::{CongestionControl, IrohP2P, Relays},
 };
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tunnel_core::{Failure, FailureKind, Transport};
@@ -75,7 +75,12 @@ pub(super) fn identity(ticket: &Ticket, state_dir: Option<&Path>) -> Result<Opti
         // The gateway may be running: with its key, each would take the other's place at a relay.
         return Ok(None);
     }
-    StateDir::new(state_dir.map(ToOwned::to_owned))?.gateway_identity().map(Some)
+    StateDir::new(state_dir.map(ToOwned::to_owned))?.gateway_identity().map(Some).map_err(|error| {
+        error.next(
+            "this ticket is for the gateway with that key. If it runs, `tunnel-p2p status` says how it reaches the host; a \
+             ticket with a secret lets in any key",
+        )
+    })
 }
 
 async fn ping(options: &PingOptions, ticket: Ticket, plan: Plan, output: Output) -> Result<Outcome, CliError> {
@@ -84,6 +89,10 @@ async fn ping(options: &PingOptions, ticket: Ticket, plan: Plan, output: Output)
     let key = identity.as_ref().map_or_else(SecretKey::generate, |identity| identity.key.clone());
     let listen = p2p::Listen { bind: options.bind, port: 0 };
     let config = p2p::client_config(key, listen, options.network.network(), CongestionControl::default())?;
+    let relays = match &config.relays {
+        Relays::OfPeers { .. } => ticket.host.relays.clone(),
+        others => others.list().into_iter().map(|relay| relay.url).collect(),
+    };
     let provider = p2p::bind(config).await?;
     let mut config = ClientConfig::default();
     config.connect_timeout = plan.timeout;
@@ -109,20 +118,21 @@ async fn ping(options: &PingOptions, ticket: Ticket, plan: Plan, output: Output)
     report.summary();
     let outcome = match result {
         Ok(()) => Ok(report.outcome()),
-        Err(failure) => Err(not_reached(failure, &ticket, &provider)),
+        Err(failure) => Err(not_reached(failure, &ticket, &provider, &relays)),
     };
     close(&client, &provider).await;
     outcome
 }
 
-fn not_reached(failure: Failure, ticket: &Ticket, provider: &IrohP2P) -> CliError {
-    let (message, next) = why_not_reached(failure.kind(), ticket, &RelayState::of(provider), provider.local_peer_id());
+fn not_reached(failure: Failure, ticket: &Ticket, provider: &IrohP2P, relays: &[String]) -> CliError {
+    let relay = RelayState::of(provider, relays);
+    let (message, next) = why_not_reached(failure.kind(), ticket, &relay, provider.local_peer_id());
     CliError::unreachable(message).because(failure).next(next)
 }
 
 /// Waits until the host has let this peer in.
 pub(super) async fn connected(client: &Client<IrohP2P>, patience: Duration) -> Result<(), Failure> {
-    let late = || Failure::new(FailureKind::Timeout, format!("the host did not answer within {patience:?}"));
+    let late = || Failure::new(FailureKind::Timeout, format!("the host did not answer within {}", millis(patience)));
     timeout(patience, client.connected()).await.unwrap_or_else(|_| Err(late()))
 }
 

@@ -90,7 +90,8 @@ fn mode(path: &Path, state: State) -> Option<Check> {
         Ok(metadata) => metadata.permissions().mode() & 0o777,
         Err(error) => return Some(failed(path, &error)),
     };
-    if mode & 0o077 == 0 {
+    let others = mode & 0o077;
+    if others == 0 {
         return None;
     }
     let found = format!("other users can read it (mode {mode:04o})");

@@ -100,7 +100,11 @@ impl Facts {
 
     fn kind(&self) -> Check {
         if let Some(why) = self.silent() {
-            return Check::not_checked(Topic::Nat, why).next("to find out: `tunnel-p2p doctor --relay n0`");
+            return Check::not_checked(Topic::Nat, why).next(if self.discovering == 0 && self.relays > 0 {
+                "a relay with TLS tells (`tunnel-p2p relay --acme`), or those of n0: `tunnel-p2p doctor --relay n0`"
+            } else {
+                "relays tell: `tunnel-p2p doctor --relay n0`"
+            });
         }
         let public = self.report.iter().flat_map(NetReport::public).map(|address| address.to_string());
         let public = public.collect::<Vec<_>>().join(" and ");
@@ -157,11 +161,11 @@ impl Facts {
 
 /// Asks the router which ways to forward a port it knows. It forwards none.
 pub(super) async fn port_mapping(allowed: bool, stays_here: bool) -> Check {
-    if !allowed {
-        return Check::not_checked(Topic::PortMapping, "--no-port-mapping");
-    }
     if stays_here {
         return Check::not_checked(Topic::PortMapping, "--bind keeps this on the machine, where there is no router");
+    }
+    if !allowed {
+        return Check::not_checked(Topic::PortMapping, "turned off (--no-port-mapping)");
     }
     let client = Client::new(Config::default());
     let answer = timeout(PORT_MAPPING_TIMEOUT, client.probe()).await;

@@ -28,6 +28,7 @@ pub(super) enum Attempt {
 
 /// This side, as far as it is known.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts")]
 pub(super) struct Here {
     pub(super) nat: Nat,
     pub(super) udp_is_blocked: bool,
@@ -38,7 +39,7 @@ pub(super) struct Here {
 }
 
 /// Connects, and waits for a direct path, until `until`.
-pub(super) async fn attempt(provider: &IrohP2P, ticket: &Ticket, until: Instant) -> Attempt {
+pub(super) async fn attempt(provider: &IrohP2P, ticket: &Ticket, relays: &[String], until: Instant) -> Attempt {
     let began = Instant::now();
     let mut config = ClientConfig::default();
     config.connect_timeout = until - began;
@@ -56,7 +57,9 @@ pub(super) async fn attempt(provider: &IrohP2P, ticket: &Ticket, until: Instant)
             let direct_after = timeout(until - connected, wait).await.ok();
             Attempt::Reached { after, direct_after, waited: connected.elapsed(), path: client.path() }
         }
-        Err(failure) => Attempt::Failed { failure, relay: RelayState::of(provider), me: provider.local_peer_id() },
+        Err(failure) => {
+            Attempt::Failed { failure, relay: RelayState::of(provider, relays), me: provider.local_peer_id() }
+        }
     };
     client.close();
     attempt
@@ -88,7 +91,7 @@ pub(super) fn checks(attempt: &Attempt, ticket: &Ticket, here: &Here) -> Vec<Che
         }
         Attempt::Failed { failure, relay, me } => {
             let (message, next) = why_not_reached(failure.kind(), ticket, relay, *me);
-            let mut checks = vec![Check::failed(Topic::Peer, format!("{message} ({failure})")).of(host).next(next)];
+            let mut checks = vec![Check::failed(Topic::Peer, format!("{message}: {failure}")).of(host).next(next)];
             if failure.kind().is_not_executed() && !matches!(relay, RelayState::Connected(_)) {
                 let own = reasons(&ticket.host, here).into_iter().filter(|reason| *reason != Reason::Elsewhere);
                 checks.extend(own.map(Reason::check));
@@ -123,13 +126,15 @@ fn reasons(host: &PeerAddr, here: &Here) -> Vec<Reason> {
     if direct(SocketAddr::is_ipv6) && !direct(SocketAddr::is_ipv4) && !here.has_v6 {
         reasons.push(Reason::OnlyV6There);
     }
+    // A relay that tells nobody its address tells the host none either.
+    if !here.knows_itself && !here.udp_is_blocked {
+        reasons.push(Reason::UnknownHere);
+    }
     if !host.direct.iter().any(|address| is_public(address.ip())) {
         reasons.push(Reason::HostNotPublic);
     }
     if here.nat == Nat::Dependent {
         reasons.push(Reason::NatHere);
-    } else if !here.knows_itself && !here.udp_is_blocked {
-        reasons.push(Reason::UnknownHere);
     }
     if reasons.is_empty() {
         reasons.push(Reason::Elsewhere);

@@ -7,7 +7,7 @@ use p2p_provider::{
     iroh::{CheckError, IrohConfig, Relay, RelayAnswer, ask_relay, enter_relay},
 };
 
-use super::check::{Check, Topic};
+use super::check::{Check, State, Topic};
 
 /// What a relay said.
 #[derive(Clone, Debug)]
@@ -26,14 +26,37 @@ pub(super) async fn ask(relay: Relay, config: &IrohConfig, patience: Duration) -
     Facts { url: relay.url, has_token: relay.token.is_some(), answer, entered }
 }
 
+/// What follows. What is wrong with several in the same way is said once.
+pub(super) fn checks(facts: &[Facts]) -> Vec<Check> {
+    let mut checks: Vec<Check> = Vec::new();
+    for check in facts.iter().map(Facts::check) {
+        let same =
+            |known: &&mut Check| check.state != State::Ok && known.state == check.state && known.found == check.found;
+        match (checks.iter_mut().find(same), &check.subject) {
+            (Some(Check { subject: Some(known), next, .. }), Some(subject)) => {
+                known.push_str(", ");
+                known.push_str(subject);
+                if matches!(facts[0].answer, Err(CheckError::Name(_))) {
+                    *next = Some(NO_NAMES.to_owned());
+                }
+            }
+            _ => checks.push(check),
+        }
+    }
+    checks
+}
+
+/// Where several names have no address, they are not all misspelt.
+const NO_NAMES: &str = "no name is resolved here: look at the DNS of this machine (/etc/resolv.conf), at its network, and at a \
+                        VPN or login page that may be in the way";
+
 impl Facts {
     /// Whether it is there.
     pub(super) const fn answers(&self) -> bool {
         self.answer.is_ok()
     }
 
-    /// What follows.
-    pub(super) fn check(&self) -> Check {
+    fn check(&self) -> Check {
         let check = match (&self.answer, &self.entered) {
             (Ok(answer), Ok(())) => {
                 Check::ok(Topic::Relay, format!("reached, {} ms; it lets this machine in", answer.latency.as_millis()))
@@ -43,7 +66,7 @@ impl Facts {
             }
             (Err(error), _) => Check::failed(Topic::Relay, error.to_string()).next(not_there(error)),
         };
-        check.of(&self.url)
+        check.of(shown(&self.url))
     }
 
     fn not_in(&self, error: &CheckError) -> &'static str {
@@ -60,6 +83,11 @@ impl Facts {
             }
         }
     }
+}
+
+/// Without the slash and the dot with which Iroh ends them.
+pub(super) fn shown(url: &str) -> &str {
+    url.trim_end_matches(['/', '.'])
 }
 
 fn not_there(error: &CheckError) -> &'static str {
@@ -100,6 +128,18 @@ mod tests {
             assert!(check.next.unwrap().contains(expected), "{expected}");
             assert_eq!(check.subject.as_deref(), Some("https://relay.example.org"));
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_all_is_said_once() {
+        let named =
+            |url: &str| Facts { url: url.to_owned(), ..facts(Err(CheckError::Name("unknown".to_owned())), Ok(())) };
+        let found = checks(&[named("https://a.example./"), named("https://b.example")]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].subject.as_deref(), Some("https://a.example, https://b.example"));
+        assert!(found[0].next.as_ref().unwrap().contains("DNS"), "{found:?}");
+        let found = checks(&[named("https://a.example"), facts(Err(CheckError::Unreachable("x".to_owned())), Ok(()))]);
+        assert_eq!(found.len(), 2);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What all checks together come to: one sentence and one next step.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use super::check::{Check, State, Topic};
@@ -98,7 +100,7 @@ fn first_to_mend(checks: &[Check]) -> Option<&Check> {
 fn message(first: &Check, host: Option<&Check>, problems: usize) -> String {
     let subject = first.subject.as_ref().map_or_else(String::new, |subject| format!(" {subject}"));
     let mut message = match (first.topic, first.state) {
-        (Topic::Peer, State::Failed) => format!("The host is not reached: {}.", first.found),
+        (Topic::Peer, State::Failed) => format!("{}.", capitalised(&first.found)),
         (Topic::Peer, _) => format!("The host is {}.", first.found),
         (topic, _) => format!("First to look at, {}{subject}: {}.", topic.title(), first.found),
     };
@@ -114,9 +116,15 @@ fn message(first: &Check, host: Option<&Check>, problems: usize) -> String {
     match problems {
         0 | 1 => {}
         2 => message.push_str(" One more thing is wrong, above."),
-        more => message.push_str(&format!(" {} more things are wrong, above.", more - 1)),
+        // Writing to a string does not fail.
+        more => _ = write!(message, " {} more things are wrong, above.", more - 1),
     }
     message
+}
+
+fn capitalised(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }
 
 fn next(first: &Check, checks: &[Check]) -> Option<String> {

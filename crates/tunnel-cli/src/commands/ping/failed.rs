@@ -21,10 +21,12 @@ pub(crate) enum RelayState {
 }
 
 impl RelayState {
-    /// That of this peer.
-    pub(crate) fn of(provider: &IrohP2P) -> Self {
+    /// That of this peer, which uses these relays.
+    pub(crate) fn of(provider: &IrohP2P, relays: &[String]) -> Self {
         match provider.home_relay() {
-            None => Self::None,
+            None if relays.is_empty() => Self::None,
+            // A home is chosen among those that answer.
+            None => Self::Failed(relays.join(", ")),
             Some(relay) if relay.connected => Self::Connected(relay.url),
             Some(relay) if relay.denied.is_some() => Self::Denied(relay.url),
             Some(relay) => Self::Failed(relay.url),

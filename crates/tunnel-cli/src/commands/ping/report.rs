@@ -105,7 +105,7 @@ impl Report {
             return;
         }
         let times = statistics.map_or_else(String::new, |Statistics { min, median, max }| {
-            format!("; round trip {} at least, {} in the median, {} at most", millis(min), millis(median), millis(max))
+            format!("; round trip min {}, median {}, max {}", millis(min), millis(median), millis(max))
         });
         self.output.text(format!("{} sent, {} answered{times}", self.sent, self.times.len()));
         self.output.text(self.about_path());
