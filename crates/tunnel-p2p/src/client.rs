@@ -8,9 +8,11 @@ mod supervisor;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use p2p_provider::{P2PConnection, P2PProvider, Path};
+use p2p_provider::P2PProvider;
 use tokio_util::task::AbortOnDropHandle;
-use tunnel_core::{Failure, FailureKind, Health, Request, Response, SendError, Transport, WsOpen, WsUpgrade};
+use tunnel_core::{
+    Failure, FailureKind, Health, PathDetails, Request, Response, SendError, Transport, WsOpen, WsUpgrade,
+};
 
 use self::{
     link::Link,
@@ -71,15 +73,6 @@ impl<P: P2PProvider> Client<P> {
         open()
     }
 
-    /// The path that the main connection takes at this moment, if there is a connection.
-    #[must_use]
-    pub fn path(&self) -> Option<Path> {
-        self.shared.state.look(|state| match state {
-            LinkState::Up(link) if link.is_open() => Some(link.session.main.connection.path()),
-            _ => None,
-        })
-    }
-
     /// Closes the connection. Requests under way fail; later ones fail at once. Idempotent.
     pub fn close(&self) {
         if let LinkState::Up(link) = self.shared.state.close() {
@@ -126,6 +119,13 @@ impl<P: P2PProvider> Transport for Client<P> {
     async fn probe(&self) -> Result<(), Failure> {
         let link = self.link().await?;
         exchange::probe(&link, &self.shared.config).await
+    }
+
+    fn path(&self) -> Option<PathDetails> {
+        self.shared.state.look(|state| match state {
+            LinkState::Up(link) if link.is_open() => Some(link.session.path_details()),
+            _ => None,
+        })
     }
 
     fn health(&self) -> Health {

@@ -8,6 +8,7 @@ mod dual;
 mod mode;
 mod pairing;
 mod ping;
+mod relay;
 mod routing;
 mod simulate;
 mod starting;

@@ -3,11 +3,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use p2p_provider::{
-    P2PProvider, Path, PathKind, PeerAddr, PeerId,
+    P2PProvider, PeerAddr, PeerId,
     iroh::{IrohP2P, is_public},
 };
 use tokio::time::{Instant, sleep, timeout};
-use tunnel_core::Failure;
+use tunnel_core::{Failure, PathDetails, PathKind, Transport};
 use tunnel_p2p::{Client, ClientConfig, Ticket};
 
 use super::{
@@ -22,7 +22,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// How the attempt went.
 #[derive(Clone, Debug)]
 pub(super) enum Attempt {
-    Reached { after: Duration, direct_after: Option<Duration>, waited: Duration, path: Option<Path> },
+    Reached { after: Duration, direct_after: Option<Duration>, waited: Duration, path: Option<PathDetails> },
     Failed { failure: Failure, relay: RelayState, me: PeerId },
 }
 
@@ -222,7 +222,9 @@ mod tests {
     #[test]
     fn the_outcome_is_told_with_its_times() {
         let ticket = Ticket { host: host(&["203.0.113.9:17420"]), secret: Some(TicketSecret::generate()) };
-        let path = |kind, remote: &str| Some(Path { kind, remote: Some(remote.to_owned()), rtt: None });
+        let path = |kind, remote: &str| {
+            Some(PathDetails { kind, remote: Some(remote.into()), rtt: None, age: Duration::ZERO })
+        };
         let (after, waited) = (Duration::from_millis(50), Duration::from_secs(8));
         let direct = Attempt::Reached {
             after,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use p2p_provider::{Path, PathKind, PeerId};
+use p2p_provider::PeerId;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tunnel_core::Failure;
+use tunnel_core::{Failure, PathDetails, PathKind};
 
 use crate::{error::Outcome, output::Output};
 
@@ -19,7 +19,7 @@ pub(super) struct Report {
     direct_after: Option<Duration>,
     sent: u32,
     times: Vec<Duration>,
-    path: Option<Path>,
+    path: Option<PathDetails>,
     failure: Option<Failure>,
 }
 
@@ -46,7 +46,7 @@ impl Report {
     }
 
     /// Notes when the path is direct for the first time.
-    pub(super) fn look(&mut self, path: Option<&Path>) {
+    pub(super) fn look(&mut self, path: Option<&PathDetails>) {
         if self.direct_after.is_none() && path.is_some_and(|path| path.kind == PathKind::Direct) {
             self.direct_after = self.connected.map(|connected| connected.elapsed());
         }
@@ -58,7 +58,7 @@ impl Report {
     }
 
     /// One ping: how long its answer took, and by which path it came.
-    pub(super) fn ping(&mut self, answer: Result<Duration, Failure>, path: Option<Path>) {
+    pub(super) fn ping(&mut self, answer: Result<Duration, Failure>, path: Option<PathDetails>) {
         self.sent += 1;
         self.look(path.as_ref());
         match answer {
@@ -68,8 +68,8 @@ impl Report {
                     "event": "ping",
                     "seq": self.sent,
                     "answered": true,
-                    "path": path.as_ref().map(|path| kind(path.kind)),
-                    "remote": path.as_ref().and_then(|path| path.remote.clone()),
+                    "path": path.as_ref().map(|path| path.kind.name()),
+                    "remote": path.as_ref().and_then(|path| path.remote.as_deref()),
                     "rtt_ms": number(time),
                     "smoothed_rtt_ms": path.as_ref().and_then(|path| path.rtt).map(number),
                 }));
@@ -97,7 +97,7 @@ impl Report {
             "min_ms": milliseconds(|known| known.min),
             "median_ms": milliseconds(|known| known.median),
             "max_ms": milliseconds(|known| known.max),
-            "path": self.path.as_ref().map(|path| kind(path.kind)),
+            "path": self.path.as_ref().map(|path| path.kind.name()),
             "connected_after_ms": self.connected.map(|_| number(self.connected_after)),
             "direct_after_ms": self.direct_after.map(number),
         }));
@@ -113,13 +113,13 @@ impl Report {
 
     fn about_path(&self) -> String {
         match (&self.path, self.direct_after) {
-            (Some(Path { kind: PathKind::Direct, .. }), Some(after)) if after < NO_TIME => {
+            (Some(PathDetails { kind: PathKind::Direct, .. }), Some(after)) if after < NO_TIME => {
                 "The path was direct from the start.".to_owned()
             }
-            (Some(Path { kind: PathKind::Direct, .. }), Some(after)) => {
+            (Some(PathDetails { kind: PathKind::Direct, .. }), Some(after)) => {
                 format!("The path became direct {} after the connection.", millis(after))
             }
-            (Some(Path { kind: PathKind::Relayed, .. }), None) => {
+            (Some(PathDetails { kind: PathKind::Relayed, .. }), None) => {
                 "Everything went through a relay: `tunnel-p2p doctor --peer TICKET` says why, and what helps."
                     .to_owned()
             }
@@ -184,22 +184,13 @@ impl Statistics {
     }
 }
 
-fn line(seq: u32, time: Duration, path: Option<&Path>) -> String {
+fn line(seq: u32, time: Duration, path: Option<&PathDetails>) -> String {
     let (kind, remote) = match path {
-        Some(path) => (kind(path.kind), path.remote.as_deref().unwrap_or("?")),
+        Some(path) => (path.kind.name(), path.remote.as_deref().unwrap_or("?")),
         None => ("unknown", "?"),
     };
     let smoothed = path.and_then(|path| path.rtt).map_or_else(String::new, |rtt| format!("  smoothed {}", millis(rtt)));
     format!("{seq:>4}  {kind:<7}  {remote}  {}{smoothed}", millis(time))
-}
-
-/// A kind of path in one word.
-const fn kind(kind: PathKind) -> &'static str {
-    match kind {
-        PathKind::Direct => "direct",
-        PathKind::Relayed => "relayed",
-        PathKind::Unknown => "unknown",
-    }
 }
 
 /// As a person reads it.
@@ -221,8 +212,13 @@ fn number(time: Duration) -> Value {
 mod tests {
     use super::*;
 
-    fn path(kind: PathKind) -> Path {
-        Path { kind, remote: Some("192.0.2.1:17420".to_owned()), rtt: Some(Duration::from_millis(11)) }
+    fn path(kind: PathKind) -> PathDetails {
+        PathDetails {
+            kind,
+            remote: Some("192.0.2.1:17420".into()),
+            rtt: Some(Duration::from_millis(11)),
+            age: Duration::from_secs(1),
+        }
     }
 
     fn report() -> Report {
