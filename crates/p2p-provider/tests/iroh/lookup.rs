@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use iroh_dns_server::{
     Server,
-    config::{Config, DnsConfig, MetricsConfig, RateLimitConfig},
+    config::{Config, DnsConfig, HttpConfig, MetricsConfig, RateLimitConfig},
 };
 use p2p_provider::{
     P2PConnection, P2PError, P2PProvider, PathKind, PeerAddr, SecretKey,
