@@ -85,22 +85,22 @@ impl CliError {
         self
     }
 
-    /// What failed and why, without what to do next; and that.
+    /// What failed and why, in one line and without what to do next; and that.
     pub(crate) fn parts(&self) -> (String, Option<&str>) {
         let mut told = String::new();
         // Writing to a string does not fail.
-        _ = self.tell(&mut told);
+        _ = self.tell(&mut told, ": ");
         (told, self.next.as_deref())
     }
 
-    fn tell(&self, f: &mut impl fmt::Write) -> fmt::Result {
+    fn tell(&self, f: &mut impl fmt::Write, before_cause: &str) -> fmt::Result {
         f.write_str(&self.message)?;
         if let Some(cause) = &self.cause {
             // Some errors repeat their source in their own text: say each thing once.
             let mut said = String::new();
             for part in cause.chain().map(|part| part.to_string().trim().to_owned()) {
                 if !said.contains(&part) {
-                    write!(f, "\n  cause: {}", part.replace('\n', "\n    "))?;
+                    write!(f, "{before_cause}{}", part.replace('\n', "\n    "))?;
                     said.push_str(&part);
                 }
             }
@@ -131,7 +131,7 @@ impl CliError {
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tell(f)?;
+        self.tell(f, "\n  cause: ")?;
         if let Some(next) = &self.next {
             write!(f, "\n  next: {next}")?;
         }

@@ -7,7 +7,7 @@ use p2p_provider::{
     iroh::{IrohP2P, is_public},
 };
 use tokio::time::{Instant, sleep, timeout};
-use tunnel_core::{Failure, PathDetails, PathKind, Transport};
+use tunnel_core::{Failure, FailureKind, PathDetails, PathKind, Transport};
 use tunnel_p2p::{Client, ClientConfig, Ticket};
 
 use super::{
@@ -92,7 +92,8 @@ pub(super) fn checks(attempt: &Attempt, ticket: &Ticket, here: &Here) -> Vec<Che
         Attempt::Failed { failure, relay, me } => {
             let (message, next) = why_not_reached(failure.kind(), ticket, relay, *me);
             let mut checks = vec![Check::failed(Topic::Peer, format!("{message}: {failure}")).of(host).next(next)];
-            if failure.kind().is_not_executed() && !matches!(relay, RelayState::Connected(_)) {
+            let unanswered = matches!(failure.kind(), FailureKind::Unreachable | FailureKind::Timeout);
+            if unanswered && !matches!(relay, RelayState::Connected(_)) {
                 let own = reasons(&ticket.host, here).into_iter().filter(|reason| *reason != Reason::Elsewhere);
                 checks.extend(own.map(Reason::check));
             }
@@ -182,7 +183,6 @@ impl Reason {
 
 #[cfg(test)]
 mod tests {
-    use tunnel_core::FailureKind;
     use tunnel_p2p::TicketSecret;
 
     use super::*;

@@ -111,7 +111,7 @@ fn wrong(error: &CliError) -> Check {
     let check = Check::failed(Topic::Configuration, found);
     match next {
         Some(next) => check.next(next),
-        None => check.next("mend it; spec/configuration.md has every option"),
+        None => check.next("mend this first; spec/configuration.md has every option"),
     }
 }
 

@@ -98,7 +98,10 @@ fn first_to_mend(checks: &[Check]) -> Option<&Check> {
 }
 
 fn message(first: &Check, host: Option<&Check>, problems: usize) -> String {
-    let subject = first.subject.as_ref().map_or_else(String::new, |subject| format!(" {subject}"));
+    let subject = first.subject.as_deref().map_or_else(String::new, |subject| match subject.split_once(", ") {
+        Some((one, others)) => format!(" {one} and {} more", others.split(", ").count()),
+        None => format!(" {subject}"),
+    });
     let mut message = match (first.topic, first.state) {
         (Topic::Peer, State::Failed) => format!("{}.", capitalised(&first.found)),
         (Topic::Peer, _) => format!("The host is {}.", first.found),
@@ -199,6 +202,13 @@ mod tests {
         }
         let two = verdict(&[relay(), clock()]);
         assert!(two.message.contains("One more thing"), "{}", two.message);
+    }
+
+    #[test]
+    fn of_many_with_one_fault_one_is_named() {
+        let found =
+            verdict(&[Check::failed(Topic::Relay, "it cannot be reached").of("https://a, https://b, https://c")]);
+        assert!(found.message.contains("relay https://a and 2 more: it cannot"), "{}", found.message);
     }
 
     #[test]
