@@ -7,6 +7,7 @@
 mod addresses;
 mod attempts;
 mod care;
+mod check;
 mod config;
 mod connection;
 mod current;
@@ -34,6 +35,7 @@ use self::{
 };
 pub use self::{
     care::CareReport,
+    check::{CheckError, RelayAnswer, ask_lookup, ask_relay, enter_relay},
     config::{CongestionControl, IrohConfig, Lookup, Publish, Relay, Relays, is_public},
     connection::IrohConnection,
     listener::IrohListener,
