@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use p2p_provider::iroh::NetReport;
+use p2p_provider::iroh::{NetReport, is_public};
 use portmapper::{Client, Config};
 use tokio::time::timeout;
 
@@ -45,6 +45,9 @@ impl Facts {
     pub(super) fn nat(&self) -> Nat {
         let Some(report) = &self.report else { return Nat::Unknown };
         let Some(public) = report.public_v4 else { return Nat::Unknown };
+        if !is_public((*public.ip()).into()) {
+            return Nat::Unknown;
+        }
         if self.own.iter().any(|own| own.ip() == *public.ip()) {
             return Nat::None;
         }
@@ -137,6 +140,12 @@ impl Facts {
             Nat::Unknown if open_v6 => {
                 Check::ok(Topic::Nat, format!("none over IPv6: {public} is this machine's own; IPv4 is not known"))
             }
+            Nat::Unknown if !public.is_empty() => Check::not_checked(
+                Topic::Nat,
+                format!(
+                    "the relay is on this network itself, and sees {public}: it cannot tell how the world sees this machine"
+                ),
+            ),
             Nat::Unknown => {
                 Check::not_checked(Topic::Nat, "no relay was reached over UDP, so that none could tell what it sees")
             }
@@ -198,7 +207,7 @@ mod tests {
         report.discovered_by = vec!["https://relay.example.org/".to_owned()];
         Facts {
             report: Some(report),
-            own: vec!["192.168.1.4:5000".parse().unwrap()],
+            own: vec!["192.168.1.4:5000".parse().unwrap(), "203.0.113.7:5000".parse().unwrap()],
             relays: 2,
             discovering: 2,
             answering: 2,
@@ -213,7 +222,8 @@ mod tests {
     fn each_kind_of_nat_is_told() {
         let public = "203.0.113.9:4000";
         let cases = [
-            (heard("192.168.1.4:4000", None), Nat::None, State::Ok, "own address"),
+            (heard("203.0.113.7:4000", None), Nat::None, State::Ok, "own address"),
+            (heard("192.168.1.4:4000", None), Nat::Unknown, State::NotChecked, "on this network itself"),
             (heard(public, Some(false)), Nat::Independent, State::Ok, "holes be punched"),
             (heard(public, Some(true)), Nat::Dependent, State::Note, "another port"),
             (heard(public, None), Nat::Some, State::Note, "two relays"),
