@@ -15,6 +15,9 @@ use crate::{output::Output, peer_news};
 /// The widest picture of a ticket, in columns of a terminal.
 const QR_COLUMNS_MAX: usize = 80;
 
+/// Where mDNS is heard.
+const ON_THE_LAN: &str = "on the same LAN (mdns)";
+
 /// How far a host can be reached, by its settings.
 pub(super) struct Reach {
     relays: bool,
@@ -25,7 +28,7 @@ pub(super) struct Reach {
 impl Reach {
     pub(super) fn of(peer: Option<&IrohConfig>) -> Self {
         let name = |lookup: &Lookup| match lookup {
-            Lookup::Mdns => Some("on the same LAN (mdns)"),
+            Lookup::Mdns => Some(ON_THE_LAN),
             Lookup::N0 => Some("at n0's public server"),
             Lookup::Pkarr(_) => Some("at your lookup server"),
             // It only asks.
@@ -78,6 +81,7 @@ pub(super) fn announce(ways: &Ways, target: &str, reach: &Reach, admin: Option<&
             let what = match reach.published {
                 Publish::All => "its addresses and relays",
                 Publish::Public => "its public addresses and relays",
+                Publish::Relays if *lookup == ON_THE_LAN => "nothing, since --publish relay leaves it no address to tell",
                 Publish::Relays => "its relays",
             };
             output.note(format!("  found by its peer id {lookup}, which tells {what}"));
