@@ -12,7 +12,7 @@ use self::peers::PEERS_EXAMPLES;
 pub(crate) use self::peers::{AllowOptions, ForgetOptions, ListOptions, PeersCommand, PeersOptions, RevokeOptions};
 use crate::{
     admin::AdminAddress,
-    config::{GatewayOptions, HostOptions, LogOptions, RoutingOptions, Seeds, Span, TunnelServerOptions},
+    config::{GatewayOptions, HostOptions, LogOptions, RelayOptions, RoutingOptions, Seeds, Span, TunnelServerOptions},
 };
 
 /// HTTP and WebSockets to a server at home, peer to peer
@@ -36,7 +36,7 @@ pub(crate) struct GlobalOptions {
     /// Print JSON, one object per line, on stdout
     #[arg(long, global = true, env = "TUNNEL_P2P_JSON", value_parser = BoolishValueParser::new())]
     pub(crate) json: bool,
-    /// Read options from this TOML file, tables [host], [gateway], [tunnel-server] and [log]; the keys are the flags without `--`
+    /// Read options from this TOML file, tables [host], [gateway], [tunnel-server], [relay] and [log]; the keys are the flags without `--`
     #[arg(long, global = true, env = "TUNNEL_P2P_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Log more; repeat for still more
@@ -69,6 +69,9 @@ pub(crate) enum Command {
     /// Run a tunnel server: what host and gateway use when there is no peer-to-peer way
     #[command(after_help = TUNNEL_SERVER_EXAMPLES)]
     TunnelServer(TunnelServerOptions),
+    /// Run a relay: what host and gateway use where no direct path between them exists
+    #[command(after_help = RELAY_EXAMPLES)]
+    Relay(Box<RelayOptions>),
     /// Run service, host and gateway on this machine and check every byte that passes
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoOptions),
@@ -390,6 +393,26 @@ the file host.tunnel-token: copy it to the gateway, and treat it like a password
 This server speaks plain HTTP: put a proxy with TLS before it on any other network
 than your own. It can read what passes through it; peer to peer nobody can.";
 
+const RELAY_EXAMPLES: &str = "\
+Examples:
+  On a machine that everybody reaches, with a certificate of Let's Encrypt:
+    tunnel-p2p relay --host relay.example.org --acme --access-token-file ~/relay-token
+  With a certificate of your own, and beside a web server that has port 443:
+    tunnel-p2p relay --host relay.example.org --https '[::]:8443' \\
+      --tls-cert chain.pem --tls-key key.pem --access-token-file ~/relay-token
+  For certain peers only, by their ids (`tunnel-p2p id`):
+    tunnel-p2p relay --host relay.example.org --acme --allow-peer ID --allow-peer ID
+  To try it on this machine:
+    tunnel-p2p relay
+  The host that is reached through it; its tickets name the relay:
+    tunnel-p2p host --service http://127.0.0.1:8000 \\
+      --relay https://relay.example.org --relay-token-file ~/relay-token
+
+Ports: TCP 443 (HTTPS) and UDP 7842 (QUIC address discovery, with which most peers
+find a direct path). A relay sees who connects to whom and how much passes, but not
+what. kill -HUP PID reads the certificate files again; they are also looked at
+every minute.";
+
 const DEMO_EXAMPLES: &str = "\
 Examples:
   tunnel-p2p demo            run all checks, print a table, exit with 1 if anything differs
@@ -463,7 +486,7 @@ mod tests {
     #[test]
     fn every_option_of_these_commands_has_its_environment_variable() {
         let cli = Cli::command();
-        for name in ["host", "gateway", "status", "tunnel-server", "demo", "compat", "simulate"] {
+        for name in ["host", "gateway", "status", "tunnel-server", "relay", "demo", "compat", "simulate"] {
             let command = cli.find_subcommand(name).expect("command exists");
             for arg in command.get_arguments() {
                 let long = arg.get_long().expect("every option has a long name");

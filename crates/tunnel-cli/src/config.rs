@@ -7,6 +7,7 @@ mod file;
 mod gateway;
 mod host;
 mod pairing;
+mod relay;
 mod routing;
 mod seeds;
 mod time;
@@ -21,6 +22,7 @@ pub(crate) use self::{
     file::ConfigFile,
     gateway::GatewayOptions,
     host::HostOptions,
+    relay::RelayOptions,
     routing::{ModeOption, RoutingOptions, RuleOption},
     seeds::Seeds,
     time::{Span, set},

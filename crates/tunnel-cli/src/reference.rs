@@ -16,7 +16,7 @@ use crate::{cli::Cli, config::RoutingOptions};
 const MARK: &str = "<!-- Below this line: WRITE_REFERENCE=1 cargo test --release -p tunnel-cli --lib reference -->\n";
 
 /// Commands whose options are a table of the file.
-const TABLES: [&str; 3] = ["host", "gateway", "tunnel-server"];
+const TABLES: [&str; 4] = ["host", "gateway", "tunnel-server", "relay"];
 
 #[test]
 fn the_reference_of_the_configuration_is_up_to_date() {
@@ -59,7 +59,7 @@ fn what_is_read_again_is_the_routing_of_a_gateway() {
     routing.sort_unstable();
     reloaded.sort_unstable();
     assert_eq!(routing, reloaded);
-    for name in ["", "host", "tunnel-server"] {
+    for name in ["", "host", "tunnel-server", "relay"] {
         assert!(notes(name).iter().all(|note| note.taken == Taken::Restart), "{name}: only a gateway reads again");
     }
 }

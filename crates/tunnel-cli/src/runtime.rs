@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{Signal, SignalKind, signal},
+};
 
 use crate::{
     error::{CliError, Outcome},
@@ -15,7 +18,16 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Runs `future` on a current-thread runtime: all I/O of the process on one thread, which is the lowest latency.
 pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    block_on_this(Builder::new_current_thread(), future)
+}
+
+/// Runs `future` on a runtime with a thread for each core: for work that spreads over many connections.
+pub(crate) fn block_on_all_cores<T>(future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    block_on_this(Builder::new_multi_thread(), future)
+}
+
+fn block_on_this<T>(mut builder: Builder, future: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| CliError::start("the async runtime did not start").because(error))?;
@@ -64,6 +76,23 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+/// SIGHUP alone.
+#[derive(Debug)]
+pub(crate) struct Reloads(Signal);
+
+impl Reloads {
+    /// Takes over the signal: from here on it no longer ends the process.
+    pub(crate) fn listen() -> Result<Self, CliError> {
+        let hangup = signal(SignalKind::hangup());
+        hangup.map(Self).map_err(|error| CliError::start("signals are not available").because(error))
+    }
+
+    /// Waits for the next one. Cancel safe: a signal is never lost.
+    pub(crate) async fn next(&mut self) {
+        _ = self.0.recv().await;
     }
 }
 

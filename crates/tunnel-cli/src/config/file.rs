@@ -6,7 +6,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 use toml::Table;
 
-use super::{GatewayOptions, HostOptions, LogOptions, TunnelServerOptions};
+use super::{GatewayOptions, HostOptions, LogOptions, RelayOptions, TunnelServerOptions};
 use crate::error::CliError;
 
 /// How alike two keys must be to be named as a likely typing error; 1 is equal (Jaro-Winkler).
@@ -40,6 +40,7 @@ impl ConfigFile {
                 "host" => check::<HostOptions>(name, table, value)?,
                 "gateway" => check::<GatewayOptions>(name, table, value)?,
                 "tunnel-server" => check::<TunnelServerOptions>(name, table, value)?,
+                "relay" => check::<RelayOptions>(name, table, value)?,
                 "log" => check::<LogOptions>(name, table, value)?,
                 _ => return Err(unknown(name, &format!("table [{table}]"), table, &TABLES.map(String::from))),
             }
@@ -53,7 +54,7 @@ impl ConfigFile {
     }
 }
 
-const TABLES: [&str; 4] = ["host", "gateway", "tunnel-server", "log"];
+const TABLES: [&str; 5] = ["host", "gateway", "tunnel-server", "relay", "log"];
 
 fn check<T: Args + DeserializeOwned>(name: &str, table: &str, values: &Table) -> Result<(), CliError> {
     let known = keys::<T>(table);
@@ -133,6 +134,7 @@ mod tests {
             "[[gateway.rule]]\npath = '/a/**'\nmode = 'p2p-only'\n",
             "[host]\ntunnel = 'x'\nno-p2p = true\nadmin = '127.0.0.1:0'\n",
             "[tunnel-server]\nlisten = '127.0.0.1:0'\nfaithful = false\n",
+            "[relay]\nhttps = '[::]:443'\nhost = 'relay.example.org'\nallow-peer = ['a']\nno-quic = true\nclient-rate = 1\n",
         ] {
             ConfigFile::parse("test.toml", text).unwrap();
         }
