@@ -93,7 +93,8 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn new() -> Self {
+    /// Of a request that begins now.
+    pub(crate) fn new() -> Self {
         let now = Instant::now();
         Self {
             started: now,
@@ -143,7 +144,7 @@ pub(crate) fn begin(device: &Device, get: Get) -> Result<AbortOnDropHandle<Answe
     Ok(AbortOnDropHandle::new(device.spawn(async move |_| request(GATEWAY, &get).await)?))
 }
 
-async fn request(gateway: SocketAddr, get: &Get) -> Answer {
+pub(crate) async fn request(gateway: SocketAddr, get: &Get) -> Answer {
     let mut answer = Answer::new();
     answer.ending = match converse(gateway, get, &mut answer).await {
         Ok(()) => Ending::Complete,

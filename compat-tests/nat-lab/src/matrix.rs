@@ -10,7 +10,7 @@ use crate::topology::{
 };
 
 pub(crate) use self::{
-    expectation::{Expected, Path, expected},
+    expectation::{Path, expected},
     run::run,
 };
 

@@ -27,6 +27,9 @@ use tokio_util::task::AbortOnDropHandle;
 /// How long a process may take to do what it is about to do: far longer than it does.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Lines of its log that tell why a process has failed.
+const LOG_LINES: usize = 5;
+
 /// How long a killed process may take to be gone.
 const BURIAL: Duration = Duration::from_secs(5);
 
@@ -42,7 +45,7 @@ pub(crate) struct Product {
 impl Product {
     /// Starts `tunnel-p2p ARGUMENTS --json` on this device. What it logs goes to `NAME.log`.
     pub(crate) fn start(&self, device: &Device, name: &str, arguments: &[&str]) -> Result<Process> {
-        let log = self.log(name)?;
+        let (log, file) = self.log(name)?;
         let mut command = Command::new(&self.binary);
         command
             .args(arguments)
@@ -52,7 +55,7 @@ impl Product {
             .current_dir(&self.directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(log)
+            .stderr(file)
             .kill_on_drop(true);
         let mut child = device.spawn_command(command).with_context(|| format!("{name} could not be started"))?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).context("a process without an id")?;
@@ -60,14 +63,16 @@ impl Product {
         let events = Arc::new(Events::default());
         let reader = Handle::current().spawn(listen(BufReader::new(stdout).lines(), events.clone()));
         let reader = AbortOnDropHandle::new(reader);
-        Ok(Process { name: name.to_owned(), child, pid: Pid::from_raw(pid), events, read: 0, _reader: reader })
+        let pid = Pid::from_raw(pid);
+        Ok(Process { name: name.to_owned(), child, pid, log, events, read: 0, _reader: reader })
     }
 
     /// A process that is started again goes on with the log of the one before.
-    fn log(&self, name: &str) -> Result<File> {
+    fn log(&self, name: &str) -> Result<(PathBuf, File)> {
         let path = self.directory.join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&path);
-        file.with_context(|| format!("cannot write {}", path.display()))
+        let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+        Ok((path, file))
     }
 
     /// A file or directory of this run.
@@ -79,7 +84,6 @@ impl Product {
 /// Something that a process has said.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
-    pub(crate) at: Instant,
     pub(crate) value: Value,
 }
 
@@ -110,7 +114,7 @@ impl Events {
 async fn listen(mut lines: Lines<BufReader<ChildStdout>>, events: Arc<Events>) {
     while let Ok(Some(line)) = lines.next_line().await {
         if let Ok(value) = serde_json::from_str(&line) {
-            events.said(|said| said.events.push(Event { at: Instant::now(), value }));
+            events.said(|said| said.events.push(Event { value }));
             events.more.notify_waiters();
         }
     }
@@ -124,6 +128,7 @@ pub(crate) struct Process {
     name: String,
     child: Child,
     pid: Pid,
+    log: PathBuf,
     events: Arc<Events>,
     /// Events up to here have been waited for.
     read: usize,
@@ -156,14 +161,14 @@ impl Process {
         }
     }
 
-    /// All that it has said.
-    pub(crate) fn events(&self) -> Vec<Event> {
-        self.events.said(|said| said.events.clone())
-    }
-
+    /// What it has said, and what it has logged last.
     fn transcript(&self) -> String {
-        let lines: Vec<_> = self.events().iter().map(|event| event.value.to_string()).collect();
-        if lines.is_empty() { "nothing".to_owned() } else { lines.join("\n") }
+        let events = self.events.said(|said| said.events.iter().map(|event| event.value.to_string()).collect());
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let mut logged: Vec<_> = log.lines().rev().take(LOG_LINES).map(str::to_owned).collect();
+        logged.reverse();
+        let lines: Vec<String> = [events, logged].concat();
+        if lines.is_empty() { "nothing".to_owned() } else { lines.join("\n      ") }
     }
 
     /// Kills it at once, as a crash would, and waits until it is gone.

@@ -7,7 +7,7 @@ mod placement;
 mod site;
 
 pub(crate) use self::{
-    network::{Family, Filtering, Mapping, Network, Traits},
+    network::{Filtering, Mapping, Network, Traits},
     placement::{Placement, Shared},
     site::{Site, routers as site_routers},
 };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use patchbay::{Device, IpSupport, Lab, Router, RouterPreset};
+use patchbay::{Device, Lab, Router, RouterPreset};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
@@ -28,7 +28,6 @@ const CLIENT_ID: &str = "home";
 const RELAY_NAMES: [&str; 2] = ["relay1.test", "relay2.test"];
 
 /// A lab. Nothing in it can reach anything outside.
-#[derive(Debug)]
 pub(crate) struct World {
     pub(crate) host: Site,
     pub(crate) gateway: Site,

@@ -36,7 +36,12 @@ impl Forbidden {
 pub(crate) fn forbid(router: &Router, what: Forbidden) -> Result<()> {
     let rule = what.rule();
     let rules = format!(
-        "table inet {TABLE} {{ chain forward {{ type filter hook forward priority -20; policy accept; {rule}; }} }}"
+        "table inet {TABLE} {{
+            chain forward {{
+                type filter hook forward priority -20; policy accept;
+                {rule}
+            }}
+        }}"
     );
     router.run_sync(move || nft(&rules))
 }
@@ -51,8 +56,14 @@ pub(crate) fn isolate(device: &Device, from: &Device) -> Result<()> {
     let address = from.ip().context("a device without an IPv4 address")?;
     let rules = format!(
         "table inet {TABLE} {{
-            chain output {{ type filter hook output priority 0; policy accept; ip daddr {address} drop; }}
-            chain input {{ type filter hook input priority 0; policy accept; ip saddr {address} drop; }}
+            chain output {{
+                type filter hook output priority 0; policy accept;
+                ip daddr {address} drop
+            }}
+            chain input {{
+                type filter hook input priority 0; policy accept;
+                ip saddr {address} drop
+            }}
         }}"
     );
     device.run_sync(move || nft(&rules))
