@@ -4,40 +4,49 @@
 //! [bound](IrohP2P::bind); on a current-thread runtime small requests are 1.9 to 2.6 times as fast as on a shared pool
 //! (no hand-over between threads), so programs for which latency counts bind it on one and do their stream work there.
 
+mod addresses;
+mod attempts;
+mod care;
 mod config;
 mod connection;
+mod current;
+mod endpoint;
 mod listener;
 mod path;
 mod registry;
+mod relay_list;
+mod report;
 mod stream;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
-use iroh::{
-    Endpoint, EndpointAddr, EndpointId, RelayConfig, RelayMap, RelayMode, RelayUrl, TransportAddr, Watcher,
-    endpoint::{
-        BindError, ConnectError, ConnectingError, ConnectionError, PortmapperConfig, TransportErrorCode, presets,
-    },
+use iroh::Endpoint;
+use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use self::{
+    attempts::Attempts,
+    care::{Care, Counters},
+    current::Current,
+    listener::ListenerSlot,
+    registry::Registry,
+    relay_list::RelayList,
 };
-use tokio::time::timeout;
-
 pub use self::{
-    config::{CongestionControl, IrohConfig, Relays},
+    care::CareReport,
+    config::{CongestionControl, IrohConfig, Lookup, Publish, Relay, Relays, is_public},
     connection::IrohConnection,
     listener::IrohListener,
+    report::{HomeRelay, NetReport},
     stream::{IrohRecvStream, IrohSendStream},
 };
-use self::{listener::ListenerSlot, registry::Registry};
-use crate::{ConnectionConfig, ConnectionInfo, Direction, P2PError, P2PProvider, PeerAddr, PeerId, SecretKey};
+use crate::{
+    ConnectionConfig, ConnectionInfo, Direction, NetworkChanges, P2PError, P2PProvider, PeerAddr, PeerId, SecretKey,
+    network_changes::NetworkNews,
+};
 
-/// TLS alert 120, `no_application_protocol` (RFC 7301 §3.2).
-const NO_APPLICATION_PROTOCOL: u8 = 120;
-
-/// How long [`IrohP2P::bind`] waits to learn its own addresses.
-const ADDRESS_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long [`IrohP2P::bind`] waits for a relay, if one is configured.
-const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Relays that one peer's address may teach us.
+const RELAYS_OF_PEER_MAX: usize = 8;
 
 /// The peer id that belongs to a secret key.
 #[must_use]
@@ -46,11 +55,26 @@ pub fn peer_id(key: &SecretKey) -> PeerId {
 }
 
 /// One peer on the Iroh network. Clones share it.
+///
+/// It takes care of itself: a home relay that fails is left for another, a machine that slept or changed its network is
+/// noticed, and an endpoint that is wedged is made anew, with the same key and port.
 #[derive(Clone, Debug)]
 pub struct IrohP2P {
-    endpoint: Endpoint,
+    shared: Arc<Shared>,
+    _care: Arc<AbortOnDropHandle<()>>,
+}
+
+/// What a peer, its listener and its care have in common.
+#[derive(Debug)]
+struct Shared {
+    config: IrohConfig,
+    current: Current,
     registry: Arc<Registry>,
     listener: Arc<ListenerSlot>,
+    relays: RelayList,
+    attempts: Attempts,
+    counters: Counters,
+    news: NetworkNews,
 }
 
 impl IrohP2P {
@@ -63,46 +87,74 @@ impl IrohP2P {
     }
 
     async fn open(config: IrohConfig) -> Result<Self, P2PError> {
-        let addresses = config.bind.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let relay_mode = relay_mode(&config.relays)?;
-        let has_relays = !matches!(relay_mode, RelayMode::Disabled);
-        let mut builder = Endpoint::builder(presets::Minimal)
-            .secret_key(iroh::SecretKey::from_bytes(&config.secret_key.to_bytes()))
-            .relay_mode(relay_mode)
-            .portmapper_config(if config.port_mapping {
-                PortmapperConfig::default()
-            } else {
-                PortmapperConfig::Disabled
-            })
-            .transport_config(config.transport()?)
-            .clear_ip_transports();
-        for (address, required) in &config.bind_addresses() {
-            let options = iroh::endpoint::BindOpts::default().set_is_required(*required);
-            builder = builder
-                .bind_addr_with_opts(*address, options)
-                .map_err(|error| P2PError::Config { field: "bind", message: format!("{address}: {error}") })?;
-        }
-        let endpoint = builder.bind().await.map_err(|error| bind_error(&error, addresses))?;
-        // Both are best effort: without a network the peer still starts, and is reachable once there is one.
-        let mut watcher = endpoint.watch_addr();
-        let known = async {
-            let mut address = watcher.get();
-            while address.is_empty() {
-                address = watcher.updated().await.ok()?;
-            }
-            Some(())
+        let endpoint = endpoint::open(&config, &[]).await?;
+        endpoint::settled(&endpoint, &config).await;
+        let relays = match &config.relays {
+            Relays::None | Relays::OfPeers { .. } => RelayList::default(),
+            Relays::N0 | Relays::Custom(_) => RelayList::new(config.relays.mode()?.relay_map().relays::<Vec<_>>()),
         };
-        timeout(ADDRESS_TIMEOUT, known).await.ok();
-        if has_relays {
-            timeout(RELAY_TIMEOUT, endpoint.online()).await.ok();
-        }
-        Ok(Self { endpoint, registry: Arc::default(), listener: Arc::default() })
+        let shared = Arc::new(Shared {
+            config,
+            current: Current::new(endpoint),
+            registry: Arc::default(),
+            listener: Arc::default(),
+            relays,
+            attempts: Attempts::default(),
+            counters: Counters::default(),
+            news: NetworkNews::default(),
+        });
+        let care = spawn(Care::new(Arc::clone(&shared)).run());
+        Ok(Self { shared, _care: Arc::new(care) })
     }
 
     /// The UDP sockets of this peer.
     #[must_use]
     pub fn bound_sockets(&self) -> Vec<SocketAddr> {
-        self.endpoint.bound_sockets()
+        self.shared.current.get().bound_sockets()
+    }
+
+    /// All addresses at which this peer believes to be reachable, also those that are not
+    /// [published](IrohConfig::publish).
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.shared.current.get().addr().ip_addrs().copied().collect()
+    }
+
+    /// What the peer did to stay reachable.
+    #[must_use]
+    pub fn care(&self) -> CareReport {
+        self.shared.counters.report(self.shared.news.count())
+    }
+
+    /// How the relay is through which this peer can be reached; `None` without one.
+    #[must_use]
+    pub fn home_relay(&self) -> Option<HomeRelay> {
+        report::home_relay(&self.shared.current.get())
+    }
+
+    /// What is known of the network between this peer and the world, once the relays have been asked; `None` before. It is
+    /// renewed about twice a minute.
+    #[must_use]
+    pub fn net_report(&self) -> Option<NetReport> {
+        report::net_report(&self.shared.current.get())
+    }
+}
+
+impl Shared {
+    /// An endpoint to work with.
+    async fn endpoint(&self) -> Result<Endpoint, P2PError> {
+        self.current.open().await.ok_or(P2PError::Closed)
+    }
+
+    /// Learns the relays that a peer names, if that is wanted.
+    async fn learn_relays(&self, endpoint: &Endpoint, peer: &PeerAddr) {
+        let Relays::OfPeers { token } = &self.config.relays else { return };
+        for url in peer.relays.iter().take(RELAYS_OF_PEER_MAX) {
+            let Ok(config) = Relay::new(url).token(token.clone()).config() else { continue };
+            if let Some(config) = self.relays.learn(config) {
+                endpoint.insert_relay(config.url.clone(), config).await;
+            }
+        }
     }
 }
 
@@ -111,111 +163,66 @@ impl P2PProvider for IrohP2P {
     type Listener = IrohListener;
 
     async fn connect(&self, peer: &PeerAddr, config: &ConnectionConfig) -> Result<IrohConnection, P2PError> {
-        if self.endpoint.is_closed() {
+        let shared = &self.shared;
+        if shared.current.is_closed() {
             return Err(P2PError::Closed);
         }
-        if peer.direct.is_empty() && peer.relays.is_empty() {
+        if peer.direct.is_empty() && peer.relays.is_empty() && shared.config.lookups.is_empty() {
             return Err(P2PError::NoAddress { peer: peer.id });
         }
-        let address = endpoint_addr(peer)?;
-        let dialling = self.registry.dialling(peer.id);
-        let attempt = self.endpoint.connect(address, &config.protocol);
-        let connection = match timeout(config.connect_timeout, attempt).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return Err(connect_error(&error, peer.id, config)),
-            Err(_) => return Err(P2PError::ConnectTimeout { peer: peer.id, timeout: config.connect_timeout }),
+        let address = addresses::remote(peer)?;
+        let dialling = shared.registry.dialling(peer.id);
+        let began = Instant::now();
+        let attempt = async {
+            let endpoint = shared.endpoint().await?;
+            shared.learn_relays(&endpoint, peer).await;
+            let attempt = endpoint.connect(address, &config.protocol).await;
+            attempt.map_err(|error| endpoint::connect_error(&error, peer.id, config))
         };
+        let timed_out = P2PError::ConnectTimeout { peer: peer.id, timeout: config.connect_timeout };
+        let result = timeout(config.connect_timeout, attempt).await.unwrap_or(Err(timed_out));
+        match &result {
+            Err(P2PError::ConnectTimeout { .. }) => shared.attempts.timed_out(began),
+            _ => shared.attempts.answered(),
+        }
         drop(dialling);
-        Ok(self.registry.open(connection, Direction::Outgoing))
+        Ok(shared.registry.open(result?, Direction::Outgoing, peer.relays.len()))
     }
 
     async fn listen(&self, protocols: &[&[u8]]) -> Result<IrohListener, P2PError> {
-        if self.endpoint.is_closed() {
-            return Err(P2PError::Closed);
-        }
-        let claim = self.listener.claim().ok_or(P2PError::AlreadyListening)?;
-        self.endpoint.set_alpns(protocols.iter().map(|protocol| protocol.to_vec()).collect());
-        Ok(IrohListener::new(self.endpoint.clone(), Arc::clone(&self.registry), claim))
+        let protocols: Vec<_> = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        let endpoint = self.shared.endpoint().await?;
+        let claim = self.shared.listener.claim(protocols.clone()).ok_or(P2PError::AlreadyListening)?;
+        endpoint.set_alpns(protocols);
+        Ok(IrohListener::new(endpoint, Arc::clone(&self.shared), claim))
     }
 
     fn local_peer_id(&self) -> PeerId {
-        PeerId(*self.endpoint.id().as_bytes())
+        PeerId(*self.shared.current.get().id().as_bytes())
     }
 
     fn local_addr(&self) -> PeerAddr {
-        let address = self.endpoint.addr();
-        PeerAddr {
-            id: self.local_peer_id(),
-            direct: address.ip_addrs().copied().collect(),
-            relays: address.relay_urls().map(ToString::to_string).collect(),
-        }
+        addresses::local(&self.shared.current.get(), &self.shared.config)
+    }
+
+    fn network_changes(&self) -> NetworkChanges {
+        self.shared.news.subscribe()
     }
 
     fn connections(&self) -> Vec<ConnectionInfo> {
-        self.registry.list()
+        self.shared.registry.list()
     }
 
     fn disconnect(&self, peer: PeerId, code: u64, reason: &str) -> usize {
-        self.registry.disconnect(peer, code, reason)
+        self.shared.registry.disconnect(peer, code, reason)
     }
 
     async fn close(&self) {
-        self.endpoint.close().await;
+        self.shared.current.close().close().await;
     }
 }
 
-fn relay_mode(relays: &Relays) -> Result<RelayMode, P2PError> {
-    Ok(match relays {
-        Relays::None => RelayMode::Disabled,
-        Relays::N0 => RelayMode::Default,
-        Relays::Custom(urls) => {
-            let configs: Result<Vec<_>, _> =
-                urls.iter().map(|url| Ok(RelayConfig::new(relay_url(url)?, None))).collect();
-            RelayMode::Custom(configs?.into_iter().collect::<RelayMap>())
-        }
-    })
-}
-
-fn relay_url(url: &str) -> Result<RelayUrl, P2PError> {
-    url.parse().map_err(|error| P2PError::Config {
-        field: "relay",
-        message: format!("'{url}' is not a URL ({error}); write it like https://relay.example.org"),
-    })
-}
-
-fn endpoint_addr(peer: &PeerAddr) -> Result<EndpointAddr, P2PError> {
-    let id = EndpointId::from_bytes(&peer.id.0).map_err(|_| P2PError::Config {
-        field: "peer id",
-        message: format!("{} is not an Ed25519 public key; get a fresh ticket", peer.id),
-    })?;
-    let mut addresses: Vec<TransportAddr> = peer.direct.iter().copied().map(TransportAddr::Ip).collect();
-    for url in &peer.relays {
-        addresses.push(TransportAddr::Relay(relay_url(url)?));
-    }
-    Ok(EndpointAddr::from_parts(id, addresses))
-}
-
-fn bind_error(error: &BindError, addresses: String) -> P2PError {
-    match error {
-        BindError::Sockets { source, .. } => P2PError::Bind { addresses, message: source.to_string() },
-        other => P2PError::Bind { addresses, message: format!("{other:#}") },
-    }
-}
-
-fn connect_error(error: &ConnectError, peer: PeerId, config: &ConnectionConfig) -> P2PError {
-    let connection_error = match error {
-        ConnectError::Connection { source, .. }
-        | ConnectError::Connecting { source: ConnectingError::ConnectionError { source, .. }, .. } => Some(source),
-        _ => None,
-    };
-    match connection_error {
-        Some(ConnectionError::ConnectionClosed(close))
-            if close.error_code == TransportErrorCode::crypto(NO_APPLICATION_PROTOCOL) =>
-        {
-            P2PError::ProtocolMismatch { peer, protocol: String::from_utf8_lossy(&config.protocol).into_owned() }
-        }
-        Some(ConnectionError::TimedOut) => P2PError::ConnectTimeout { peer, timeout: config.connect_timeout },
-        Some(other) => P2PError::Connect { peer, message: other.to_string() },
-        None => P2PError::Connect { peer, message: format!("{error:#}") },
-    }
+#[expect(clippy::disallowed_methods, reason = "the handle is the owner")]
+fn spawn(future: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(future))
 }

@@ -56,6 +56,7 @@ mod error;
 pub mod iroh;
 pub mod key_file;
 mod message;
+mod network_changes;
 mod peer;
 mod provider;
 #[cfg(feature = "simulator")]
@@ -68,5 +69,6 @@ pub use connection::{
 pub use error::{CloseReason, P2PError, ReadError, WriteError};
 pub use key_file::KeyFileError;
 pub use message::{MESSAGE_BYTES_MAX, MessageError, Messages};
+pub use network_changes::NetworkChanges;
 pub use peer::{ParsePeerIdError, PeerAddr, PeerId, PeerInfo, SecretKey};
 pub use provider::{ConnectionConfig, P2PListener, P2PProvider};

@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use crate::{ConnectionInfo, P2PConnection, P2PError, PeerAddr, PeerId};
+use crate::{ConnectionInfo, NetworkChanges, P2PConnection, P2PError, PeerAddr, PeerId};
 
 /// One peer: dials others and listens for them.
 pub trait P2PProvider: Clone + Send + Sync + 'static {
@@ -30,6 +30,9 @@ pub trait P2PProvider: Clone + Send + Sync + 'static {
 
     /// Where this peer can be reached at this moment. It changes with the network.
     fn local_addr(&self) -> PeerAddr;
+
+    /// The news of changes that make it worth trying again at once what has failed.
+    fn network_changes(&self) -> NetworkChanges;
 
     /// The connections of this peer that are being dialled or are open, oldest first.
     fn connections(&self) -> Vec<ConnectionInfo>;

@@ -6,6 +6,7 @@
 mod file;
 mod gateway;
 mod host;
+mod network;
 mod pairing;
 mod relay;
 mod routing;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     file::ConfigFile,
     gateway::GatewayOptions,
     host::HostOptions,
+    network::{DoctorNetworkOptions, Network, PingNetworkOptions},
     relay::RelayOptions,
     routing::{ModeOption, RoutingOptions, RuleOption},
     seeds::Seeds,
@@ -62,9 +64,10 @@ pub(crate) enum LogFormat {
 }
 
 /// Options that say the same thing in two ways.
-const ALTERNATIVES: [[&str; 2]; 5] = [
+const ALTERNATIVES: [[&str; 2]; 6] = [
     ["ticket", "ticket-file"],
     ["access-token", "access-token-file"],
+    ["relay-token", "relay-token-file"],
     ["tunnel-token", "tunnel-token-file"],
     ["tunnel-signature", "tunnel-signature-file"],
     ["tunnel-access-token", "tunnel-access-token-file"],
@@ -108,7 +111,7 @@ mod tests {
         let merged = layered(&file, "host", &flags).unwrap();
         assert_eq!(merged.port, Some(2));
         assert_eq!(merged.client_id.as_deref(), Some("file"));
-        assert_eq!(merged.relay, ["none"]);
+        assert_eq!(merged.network.relay, ["none"]);
     }
 
     #[test]

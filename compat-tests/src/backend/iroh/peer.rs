@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use p2p_provider::{
-    ConnectionConfig, ConnectionInfo, P2PError, P2PListener, P2PProvider, PeerAddr, PeerId,
+    ConnectionConfig, ConnectionInfo, NetworkChanges, P2PError, P2PListener, P2PProvider, PeerAddr, PeerId,
     iroh::{IrohConnection, IrohListener, IrohP2P},
 };
 
@@ -47,6 +47,10 @@ impl P2PProvider for IrohPeer {
 
     fn local_addr(&self) -> PeerAddr {
         self.peer.local_addr()
+    }
+
+    fn network_changes(&self) -> NetworkChanges {
+        self.peer.network_changes()
     }
 
     fn connections(&self) -> Vec<ConnectionInfo> {

@@ -1,5 +1,8 @@
 //! The settings of an Iroh peer, with the measurements behind their defaults.
 
+mod lookup;
+mod relay;
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
@@ -8,7 +11,13 @@ use std::{
 
 use iroh::endpoint::{QuicTransportConfig, VarInt};
 use noq_proto::congestion::{Bbr3Config, CubicConfig};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 
+pub(super) use self::relay::relay_url;
+pub use self::{
+    lookup::{Lookup, Publish, is_public},
+    relay::{Relay, Relays},
+};
 use crate::{ConnectionLimits, P2PError, SecretKey};
 
 /// The largest stream window, in bytes.
@@ -28,6 +37,17 @@ pub struct IrohConfig {
     pub bind: Vec<SocketAddr>,
     /// The relays through which the peer can be reached when a direct path is impossible. Default none.
     pub relays: Relays,
+    /// Certificate authorities that relays and lookup servers may have their certificates from, besides the public
+    /// ones. Default none. Peers are known by their keys, for which no certificate counts.
+    pub root_certificates: Vec<CertificateDer<'static>>,
+    /// How the addresses of peers are found. Default by no way but the address that is dialled.
+    pub lookups: Vec<Lookup>,
+    /// Whether others find this peer by the same ways. Default yes, if there are any.
+    pub announce: bool,
+    /// What is told of where this peer is. Default all.
+    pub publish: Publish,
+    /// Addresses at which it can be reached and that it cannot learn by itself: a forwarded port. At most 8.
+    pub external_addresses: Vec<SocketAddr>,
     /// Whether to ask the router to forward a port (UPnP, PCP, NAT-PMP). Default yes.
     pub port_mapping: bool,
     /// How the sender reacts to loss. Default Cubic.
@@ -39,23 +59,14 @@ pub struct IrohConfig {
     /// A path (of several) that was silent for this long is given up. Default 3 s: the stall when a direct path dies
     /// and the relay takes over.
     pub path_idle_timeout: Duration,
+    /// How long nothing may work, with signs that something should, until the endpoint is made anew. Default 60 s; the
+    /// next time comes after twice as long, up to 15 minutes. See [`IrohP2P::care`](super::IrohP2P::care).
+    pub stuck_after: Duration,
     /// Bytes that one stream may have unread. Default 1.25 MB (100 Mbit/s at 100 ms), at most 2 MiB.
     pub stream_receive_window: u32,
     /// What a peer may have open and unread until [`set_limits`](crate::P2PConnection::set_limits) says otherwise.
     /// Small by default, because at that time nobody has said who the peer is.
     pub initial_limits: ConnectionLimits,
-}
-
-/// Which relays to use.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum Relays {
-    /// None: direct connections only, to addresses that are given.
-    #[default]
-    None,
-    /// The public relays of n0, the makers of Iroh.
-    N0,
-    /// The relays at these URLs.
-    Custom(Vec<String>),
 }
 
 /// How the sender reacts to loss.
@@ -78,11 +89,17 @@ impl IrohConfig {
             secret_key,
             bind: Vec::new(),
             relays: Relays::None,
+            root_certificates: Vec::new(),
+            lookups: Vec::new(),
+            announce: true,
+            publish: Publish::All,
+            external_addresses: Vec::new(),
             port_mapping: true,
             congestion_control: CongestionControl::Cubic,
             idle_timeout: Duration::from_secs(5),
             keep_alive_interval: Duration::from_secs(1),
             path_idle_timeout: Duration::from_secs(3),
+            stuck_after: Duration::from_mins(1),
             stream_receive_window: 1_250_000,
             initial_limits: ConnectionLimits { bidi_streams: 64, uni_streams: 8, receive_window: 256 << 10 },
         }
@@ -108,6 +125,18 @@ impl IrohConfig {
         self
     }
 
+    /// Adds the certificates of a PEM text to [`root_certificates`](Self::root_certificates).
+    pub fn add_root_certificates(&mut self, pem: &[u8]) -> Result<(), P2PError> {
+        let wrong = |message: String| P2PError::Config { field: "root_certificates", message };
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let certificates = certificates.map_err(|error| wrong(format!("not readable as PEM: {error}")))?;
+        if certificates.is_empty() {
+            return Err(wrong("no certificate (-----BEGIN CERTIFICATE-----) is in it".to_owned()));
+        }
+        self.root_certificates.extend(certificates);
+        Ok(())
+    }
+
     /// Sets [`congestion_control`](Self::congestion_control).
     #[must_use]
     pub const fn congestion_control(mut self, congestion_control: CongestionControl) -> Self {
@@ -115,10 +144,15 @@ impl IrohConfig {
         self
     }
 
-    /// The addresses to bind, and whether failing to bind each is an error.
-    pub(super) fn bind_addresses(&self) -> Vec<(SocketAddr, bool)> {
-        let addresses = if self.bind.is_empty() { wildcards(0) } else { self.bind.clone() };
+    /// The addresses to bind, and whether failing to bind each is an error. Where any port will do, it is the one that
+    /// was `bound` before, so that the peer is still where others believe it is.
+    pub(super) fn bind_addresses(&self, bound: &[SocketAddr]) -> Vec<(SocketAddr, bool)> {
         let optional = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let mut addresses = if self.bind.is_empty() { wildcards(0) } else { self.bind.clone() };
+        for address in addresses.iter_mut().filter(|address| address.port() == 0) {
+            let before = bound.iter().find(|bound| bound.is_ipv4() == address.is_ipv4());
+            address.set_port(before.map_or(0, SocketAddr::port));
+        }
         addresses.into_iter().map(|address| (address, address.ip() != optional)).collect()
     }
 
@@ -176,6 +210,28 @@ mod tests {
     #[test]
     fn only_the_ipv6_wildcard_may_fail_to_bind() {
         let config = IrohConfig::new(SecretKey::from_bytes([1; 32])).port(17);
-        assert_eq!(config.bind_addresses().iter().map(|(_, required)| *required).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(config.bind_addresses(&[]).iter().map(|(_, required)| *required).collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
+    fn a_port_of_no_choice_is_kept() {
+        let ports = |config: &IrohConfig, bound: &[&str]| {
+            let bound: Vec<SocketAddr> = bound.iter().map(|text| text.parse().unwrap()).collect();
+            config.bind_addresses(&bound).iter().map(|(address, _)| address.port()).collect::<Vec<_>>()
+        };
+        let config = IrohConfig::new(SecretKey::from_bytes([1; 32]));
+        assert_eq!(ports(&config, &[]), [0, 0]);
+        assert_eq!(ports(&config, &["0.0.0.0:4", "[::]:6"]), [4, 6]);
+        assert_eq!(ports(&config, &["[::]:6"]), [0, 6]);
+        assert_eq!(ports(&config.port(17), &["0.0.0.0:4", "[::]:6"]), [17, 17]);
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        let mut config = IrohConfig::new(SecretKey::from_bytes([1; 32]));
+        for pem in [&b""[..], b"hello", b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
+            let error = config.add_root_certificates(pem);
+            assert!(matches!(error, Err(P2PError::Config { field: "root_certificates", .. })), "{error:?}");
+        }
     }
 }

@@ -1,10 +1,7 @@
 //! Incoming connections.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +13,7 @@ use iroh::{
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{connection::IrohConnection, registry::Registry};
+use super::{Shared, connection::IrohConnection};
 use crate::{Direction, P2PListener};
 
 /// Handshakes under way at once. More are refused: the dialler sees it at once and tries again.
@@ -27,15 +24,16 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Accepts the connections of other Iroh peers.
 pub struct IrohListener {
+    /// The one that is accepted on; another follows when it is made anew.
     endpoint: Endpoint,
-    registry: Arc<Registry>,
+    shared: Arc<Shared>,
     handshakes: FuturesUnordered<BoxFuture<'static, Option<Connection>>>,
     _claim: ListenerClaim,
 }
 
 impl IrohListener {
-    pub(super) fn new(endpoint: Endpoint, registry: Arc<Registry>, claim: ListenerClaim) -> Self {
-        Self { endpoint, registry, handshakes: FuturesUnordered::new(), _claim: claim }
+    pub(super) fn new(endpoint: Endpoint, shared: Arc<Shared>, claim: ListenerClaim) -> Self {
+        Self { endpoint, shared, handshakes: FuturesUnordered::new(), _claim: claim }
     }
 
     fn admit(&mut self, incoming: Incoming) {
@@ -57,10 +55,13 @@ impl P2PListener for IrohListener {
                 biased;
                 Some(done) = self.handshakes.next(), if !self.handshakes.is_empty() => {
                     if let Some(connection) = done {
-                        return Some(self.registry.open(connection, Direction::Incoming));
+                        return Some(self.shared.registry.open(connection, Direction::Incoming, 0));
                     }
                 }
-                incoming = self.endpoint.accept() => self.admit(incoming?),
+                incoming = self.endpoint.accept() => match incoming {
+                    Some(incoming) => self.admit(incoming),
+                    None => self.endpoint = self.shared.current.open().await?,
+                },
             }
         }
     }
@@ -68,7 +69,10 @@ impl P2PListener for IrohListener {
 
 impl Drop for IrohListener {
     fn drop(&mut self) {
-        self.endpoint.set_alpns(Vec::new());
+        let endpoint = self.shared.current.get();
+        if !endpoint.is_closed() {
+            endpoint.set_alpns(Vec::new());
+        }
     }
 }
 
@@ -87,14 +91,29 @@ async fn handshake(incoming: Incoming) -> Option<Connection> {
     }
 }
 
-/// Whether somebody listens.
+/// Who listens, and for what.
 #[derive(Debug, Default)]
-pub(super) struct ListenerSlot(AtomicBool);
+pub(super) struct ListenerSlot(Mutex<Option<Vec<Vec<u8>>>>);
 
 impl ListenerSlot {
-    pub(super) fn claim(self: &Arc<Self>) -> Option<ListenerClaim> {
-        let free = self.0.compare_exchange(false, true, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        free.then(|| ListenerClaim(Arc::clone(self)))
+    /// Takes the slot, if it is free.
+    pub(super) fn claim(self: &Arc<Self>, protocols: Vec<Vec<u8>>) -> Option<ListenerClaim> {
+        let mut slot = self.lock();
+        if slot.is_some() {
+            return None;
+        }
+        *slot = Some(protocols);
+        drop(slot);
+        Some(ListenerClaim(Arc::clone(self)))
+    }
+
+    /// What is listened for.
+    pub(super) fn protocols(&self) -> Vec<Vec<u8>> {
+        self.lock().clone().unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Vec<u8>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,6 +123,6 @@ pub(super) struct ListenerClaim(Arc<ListenerSlot>);
 
 impl Drop for ListenerClaim {
     fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Release);
+        *self.0.lock() = None;
     }
 }

@@ -3,9 +3,14 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use iroh::endpoint::{Connection, WeakConnectionHandle};
+use iroh::{
+    RelayUrl, TransportAddr,
+    endpoint::{Connection, VarInt, WeakConnectionHandle},
+};
+use tokio::time::Instant;
 
 use super::{
     connection::{IrohConnection, varint},
@@ -29,23 +34,35 @@ struct Entry {
     direction: Direction,
     /// `None` while dialling.
     connection: Option<WeakConnectionHandle>,
+    /// How many relays the peer may be reached through, as far as we know.
+    relays: usize,
+    /// How many packets had arrived when we last looked, and when that number last grew.
+    received: u64,
+    heard: Instant,
+}
+
+/// Whether packets arrive, over all connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pulse {
+    /// On one at least.
+    pub(super) alive: bool,
+    /// Some are open and have been silent for too long.
+    pub(super) silent: bool,
 }
 
 impl Registry {
     pub(super) fn dialling(self: &Arc<Self>, peer: PeerId) -> Dialling {
         let mut entries = self.lock();
-        let id = entries.add(Entry { peer, direction: Direction::Outgoing, connection: None });
+        let id = entries.add(Entry::new(peer, Direction::Outgoing, None, 0));
         Dialling { registry: Arc::clone(self), id }
     }
 
-    pub(super) fn open(&self, connection: Connection, direction: Direction) -> IrohConnection {
+    /// Takes a connection to a peer that may be reached through so many relays.
+    pub(super) fn open(&self, connection: Connection, direction: Direction, relays: usize) -> IrohConnection {
         let mut entries = self.lock();
         entries.by_id.retain(|_, entry| entry.connection.as_ref().is_none_or(is_open));
-        let id = entries.add(Entry {
-            peer: PeerId(*connection.remote_id().as_bytes()),
-            direction,
-            connection: Some(connection.weak_handle()),
-        });
+        let peer = PeerId(*connection.remote_id().as_bytes());
+        let id = entries.add(Entry::new(peer, direction, Some(connection.weak_handle()), relays));
         IrohConnection::new(id, connection)
     }
 
@@ -70,10 +87,39 @@ impl Registry {
             .by_id
             .values()
             .filter(|entry| entry.peer == peer)
-            .filter_map(|entry| entry.connection.as_ref()?.upgrade())
-            .filter(|connection| connection.close_reason().is_none())
+            .filter_map(Entry::open_connection)
             .map(|connection| connection.close(varint(code), reason.as_bytes()))
             .count()
+    }
+
+    /// Looks whether packets arrive. `silent_max`: how long a connection may be without any.
+    pub(super) fn pulse(&self, now: Instant, silent_max: Duration) -> Pulse {
+        let mut pulse = Pulse::default();
+        for entry in self.lock().by_id.values_mut() {
+            let Some(connection) = entry.open_connection() else { continue };
+            let received = connection.stats().udp_rx.datagrams;
+            if received != entry.received {
+                (entry.received, entry.heard) = (received, now);
+            }
+            let silent = now.saturating_duration_since(entry.heard) > silent_max;
+            pulse.alive |= !silent;
+            pulse.silent |= silent;
+        }
+        pulse
+    }
+
+    /// Closes the connections that we made through this relay and that could be made through another.
+    pub(super) fn close_relayed_by(&self, url: &RelayUrl, code: VarInt, reason: &str) {
+        let relayed_by = |connection: &Connection| {
+            let paths = connection.paths();
+            let selected = paths.iter().find(iroh::endpoint::Path::is_selected);
+            selected.is_some_and(|path| matches!(path.remote_addr(), TransportAddr::Relay(relay) if relay == url))
+        };
+        for entry in self.lock().by_id.values() {
+            if entry.direction == Direction::Outgoing && entry.relays > 1 {
+                entry.open_connection().filter(relayed_by).iter().for_each(|it| it.close(code, reason.as_bytes()));
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -86,6 +132,16 @@ impl Entries {
         self.next_id += 1;
         self.by_id.insert(self.next_id, entry);
         self.next_id
+    }
+}
+
+impl Entry {
+    fn new(peer: PeerId, direction: Direction, connection: Option<WeakConnectionHandle>, relays: usize) -> Self {
+        Self { peer, direction, connection, relays, received: 0, heard: Instant::now() }
+    }
+
+    fn open_connection(&self) -> Option<Connection> {
+        self.connection.as_ref()?.upgrade().filter(|connection| connection.close_reason().is_none())
     }
 }
 

@@ -9,7 +9,10 @@ use super::{
     shared::Shared,
     world::{DialStatus, PeerKey, SideId, refused},
 };
-use crate::{ConnectionConfig, ConnectionInfo, ConnectionLimits, P2PError, P2PListener, P2PProvider, PeerAddr, PeerId};
+use crate::{
+    ConnectionConfig, ConnectionInfo, ConnectionLimits, NetworkChanges, P2PError, P2PListener, P2PProvider, PeerAddr,
+    PeerId, network_changes::NetworkNews,
+};
 
 /// The settings of a simulated peer. The defaults are those of the Iroh backend.
 #[derive(Clone, Debug)]
@@ -57,11 +60,17 @@ impl SimPeerConfig {
 pub struct SimP2P {
     shared: Arc<Shared>,
     key: PeerKey,
+    news: NetworkNews,
 }
 
 impl SimP2P {
-    pub(super) const fn new(shared: Arc<Shared>, key: PeerKey) -> Self {
-        Self { shared, key }
+    pub(super) fn new(shared: Arc<Shared>, key: PeerKey) -> Self {
+        Self { shared, key, news: NetworkNews::default() }
+    }
+
+    /// Tells those who wait for [`network_changes`](P2PProvider::network_changes) that there was one.
+    pub fn tell_network_change(&self) {
+        self.news.tell();
     }
 }
 
@@ -102,6 +111,10 @@ impl P2PProvider for SimP2P {
 
     fn local_addr(&self) -> PeerAddr {
         self.shared.with(|world| world.peer_addr(self.key.node))
+    }
+
+    fn network_changes(&self) -> NetworkChanges {
+        self.news.subscribe()
     }
 
     fn connections(&self) -> Vec<ConnectionInfo> {

@@ -23,7 +23,7 @@ async fn addresses_that_cannot_be_are_refused_with_their_name() {
     let error = soon(client.connect(&no_key, &dial())).await.unwrap_err();
     assert!(matches!(error, P2PError::Config { field: "peer id", .. }), "{error}");
 
-    let config = IrohConfig::loopback(SecretKey::generate()).relays(Relays::Custom(vec!["not a url".to_owned()]));
+    let config = IrohConfig::loopback(SecretKey::generate()).relays(Relays::Custom(vec!["not a url".into()]));
     assert!(matches!(soon(IrohP2P::bind(config)).await, Err(P2PError::Config { field: "relay", .. })));
 }
 

@@ -67,7 +67,7 @@ async fn relay() -> (Server, String) {
 
 /// A peer on loopback that is registered at the relay.
 async fn at_relay(url: &str, family: Family) -> IrohP2P {
-    let mut config = IrohConfig::loopback(SecretKey::generate()).relays(Relays::Custom(vec![url.to_owned()]));
+    let mut config = IrohConfig::loopback(SecretKey::generate()).relays(Relays::Custom(vec![url.into()]));
     if matches!(family, Family::V6) {
         config.bind = vec![(Ipv6Addr::LOCALHOST, 0).into()];
     }

@@ -77,8 +77,10 @@ fn service(options: &HostOptions) -> Result<LocalService, CliError> {
 
 fn p2p_settings(options: &HostOptions, state: &StateDir) -> Result<(IrohConfig, HostConfig), CliError> {
     let congestion = options.congestion.unwrap_or_default().into();
-    let port = options.port.unwrap_or(PORT);
-    let peer = p2p::config(state.key_or_create()?, options.bind, port, &options.relay, congestion)?;
+    let listen = p2p::Listen { bind: options.bind, port: options.port.unwrap_or(PORT) };
+    let mut peer = p2p::host_config(state.key_or_create()?, listen, options.network.network(), congestion)?;
+    peer.publish = options.publish.publish.unwrap_or_default().into();
+    peer.external_addresses.clone_from(&options.publish.external_address);
     let mut config = HostConfig::new(TicketSecret::from(state.secret_or_create()?));
     let peers = AuthorizedPeers::open(state.peers());
     let peers = peers.map_err(|error| CliError::start("the list of who may use this host").because(error))?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ProfileOption,
+    network::GatewayNetworkOptions,
     pairing::GatewayPairingOptions,
     routing::RoutingOptions,
     time::Span,
@@ -64,10 +65,6 @@ pub(crate) struct GatewayOptions {
     /// The address of the network interface from which to reach the host [default: any]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_BIND", value_name = "ADDRESS")]
     pub(crate) bind: Option<IpAddr>,
-    /// Relays, as for `host`; needed only to reach a host that is behind one [default: none]
-    #[arg(long, env = "TUNNEL_P2P_GATEWAY_RELAY", value_name = "RELAY", value_delimiter = ',')]
-    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
-    pub(crate) relay: Vec<String>,
     /// How the sender reacts to loss; `bbr3` may help on lossy links (Wi-Fi, mobile) [default: cubic]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_CONGESTION", value_enum)]
     pub(crate) congestion: Option<CongestionOption>,
@@ -86,6 +83,9 @@ pub(crate) struct GatewayOptions {
     /// Where to tell and take what `tunnel-p2p status` shows and operators change; loopback only [default: nowhere]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_ADMIN", value_name = "ADDRESS:PORT")]
     pub(crate) admin: Option<SocketAddr>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) network: GatewayNetworkOptions,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) tunnel: GatewayTunnelOptions,

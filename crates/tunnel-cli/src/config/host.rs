@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ProfileOption,
+    network::{HostNetworkOptions, PublishOptions},
     time::Span,
     tunnel::HostTunnelOptions,
-    values::{CongestionOption, one_or_many},
+    values::CongestionOption,
 };
 
 /// Options of `tunnel-p2p host`; table `[host]`.
@@ -37,10 +38,6 @@ pub(crate) struct HostOptions {
     /// The address of the network interface to use [default: all]
     #[arg(long, env = "TUNNEL_P2P_HOST_BIND", value_name = "ADDRESS")]
     pub(crate) bind: Option<IpAddr>,
-    /// Relays for when no direct path exists: `none`, `n0` (public, run by n0) or URLs of your own [default: none]
-    #[arg(long, env = "TUNNEL_P2P_HOST_RELAY", value_name = "RELAY", value_delimiter = ',')]
-    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
-    pub(crate) relay: Vec<String>,
     /// How the sender reacts to loss; `bbr3` may help on lossy links (Wi-Fi, mobile) [default: cubic]
     #[arg(long, env = "TUNNEL_P2P_HOST_CONGESTION", value_enum)]
     pub(crate) congestion: Option<CongestionOption>,
@@ -62,6 +59,12 @@ pub(crate) struct HostOptions {
     /// Where to tell what `tunnel-p2p status` shows; loopback only [default: nowhere]
     #[arg(long, env = "TUNNEL_P2P_HOST_ADMIN", value_name = "ADDRESS:PORT")]
     pub(crate) admin: Option<SocketAddr>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) network: HostNetworkOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) publish: PublishOptions,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) tunnel: HostTunnelOptions,

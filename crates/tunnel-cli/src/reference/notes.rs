@@ -72,6 +72,8 @@ const IN_THE_PROCESS_LIST: &str =
 const SECRET_FILE: &str = "Keep it at mode 0600; that is not checked. Read once, at the start.";
 const ADMIN: &str = "It has no password: whoever has an account on the machine may use it, web pages may not. Leave it out \
                      where others have accounts.";
+const LOOKUP: &str =
+    "With `n0` whoever knows the peer id sees what is published; with `mdns` whoever is on the LAN. See `publish`.";
 const TUNNEL: &str = "A tunnel server can read what passes through it. Use `https` beyond your own network.";
 
 const NOTES: &[(&str, &[Note])] = &[
@@ -99,6 +101,13 @@ const NOTES: &[(&str, &[Note])] = &[
             start("port", ""),
             start("bind", "`127.0.0.1` keeps the host from every other machine."),
             start("relay", "A relay sees who connects to whom, and how much passes, but not what."),
+            start("relay-token", IN_THE_PROCESS_LIST),
+            start("relay-token-file", SECRET_FILE),
+            start("relay-ca", "Counts for relays and lookup servers only; peers are known by their keys."),
+            start("lookup", LOOKUP),
+            start("no-port-mapping", ""),
+            start("publish", "Peers that have a connection learn all addresses in any case, to find a direct path."),
+            start("external-address", ""),
             start("congestion", ""),
             start("max-requests", ""),
             start("connect-timeout", ""),
@@ -142,6 +151,11 @@ const NOTES: &[(&str, &[Note])] = &[
             start("no-tunnel-headers", ""),
             start("bind", ""),
             start("relay", "A relay sees who connects to whom, and how much passes, but not what."),
+            start("relay-token", IN_THE_PROCESS_LIST),
+            start("relay-token-file", SECRET_FILE),
+            start("relay-ca", "Counts for relays and lookup servers only; peers are known by their keys."),
+            start("lookup", LOOKUP),
+            start("no-port-mapping", ""),
             start("congestion", ""),
             start("connect-timeout", ""),
             start("head-timeout", ""),

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
-use p2p_provider::{ConnectionConfig, P2PConnection, P2PProvider};
+use p2p_provider::{ConnectionConfig, NetworkChanges, P2PConnection, P2PProvider};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -26,6 +26,7 @@ use crate::{
 pub(super) struct Supervisor<P: P2PProvider> {
     shared: Arc<Shared<P>>,
     random: fastrand::Rng,
+    network: NetworkChanges,
     /// Links whose host is shutting down, until their last request has ended.
     retired: JoinSet<()>,
 }
@@ -33,7 +34,8 @@ pub(super) struct Supervisor<P: P2PProvider> {
 impl<P: P2PProvider> Supervisor<P> {
     pub(super) fn new(shared: Arc<Shared<P>>) -> Self {
         let random = shared.config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
-        Self { shared, random, retired: JoinSet::new() }
+        let network = shared.provider.network_changes();
+        Self { shared, random, network, retired: JoinSet::new() }
     }
 
     pub(super) async fn run(mut self) {
@@ -66,20 +68,22 @@ impl<P: P2PProvider> Supervisor<P> {
             if !self.shared.state.publish(LinkState::Down(failure)) {
                 return;
             }
-            self.pause(pause).await;
-            pause = (pause * 2).min(self.shared.config.retry_max);
+            let hastened = self.pause(pause).await;
+            pause = if hastened { self.shared.config.retry_min } else { (pause * 2).min(self.shared.config.retry_max) };
         }
     }
 
-    /// Half to one and a half times `pause`; less if a request comes, but never less than the shortest pause.
-    async fn pause(&mut self, pause: Duration) {
+    /// Half to one and a half times `pause`; less if a request comes or the network changes, but never less than the
+    /// shortest pause. Whether the network changed.
+    async fn pause(&mut self, pause: Duration) -> bool {
         let jitter = 0.5 + self.random.f64();
         let shortest = self.shared.config.retry_min.min(pause).mul_f64(jitter);
         sleep(shortest).await;
         tokio::select! {
             biased;
-            () = self.shared.wanted.notified() => {}
-            () = sleep(pause.mul_f64(jitter).saturating_sub(shortest)) => {}
+            () = self.network.next() => true,
+            () = self.shared.wanted.notified() => false,
+            () = sleep(pause.mul_f64(jitter).saturating_sub(shortest)) => false,
         }
     }
 

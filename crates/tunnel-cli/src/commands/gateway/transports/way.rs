@@ -77,7 +77,8 @@ impl P2pSettings {
     fn new(way: Way, identity: Option<GatewayIdentity>, options: &GatewayOptions) -> Result<Self, CliError> {
         let key = identity.as_ref().map_or_else(SecretKey::generate, |identity| identity.key.clone());
         let congestion = options.congestion.unwrap_or_default().into();
-        let peer = p2p::config(key, options.bind, 0, &options.relay, congestion)?;
+        let listen = p2p::Listen { bind: options.bind, port: 0 };
+        let peer = p2p::client_config(key, listen, options.network.network(), congestion)?;
         let mut client = ClientConfig::default();
         client.client_id.clone_from(&options.client_id);
         set(options.connect_timeout, &mut client.connect_timeout);

@@ -1,0 +1,79 @@
+//! What the endpoint knows of the network around it. Iroh's own report is outside its promise of stability; this is the
+//! only place that reads it.
+
+use std::{
+    net::{SocketAddr, SocketAddrV4, SocketAddrV6},
+    time::Duration,
+};
+
+use iroh::{Endpoint, Watcher, endpoint::RelayStatus};
+
+/// How the relay is through which a peer can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HomeRelay {
+    /// Its URL.
+    pub url: String,
+    /// Whether there is a connection to it.
+    pub connected: bool,
+    /// Why there is none, if that is known.
+    pub error: Option<String>,
+    /// What the relay said when it refused this peer, if it did.
+    pub denied: Option<String>,
+}
+
+/// What is known of the network between a peer and the world.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NetReport {
+    /// The address under which relays see this peer, over IPv4. `None`: UDP over IPv4 did not get through to any relay.
+    pub public_v4: Option<SocketAddrV4>,
+    /// The same over IPv6.
+    pub public_v6: Option<SocketAddrV6>,
+    /// Whether different relays see different addresses, so that no other peer can be told one (endpoint-dependent
+    /// mapping, RFC 4787 §4.1). Known only if two relays were asked over IPv4.
+    pub mapping_varies_v4: Option<bool>,
+    /// The same over IPv6.
+    pub mapping_varies_v6: Option<bool>,
+    /// How far each relay is that answered, nearest first.
+    pub relays: Vec<(String, Duration)>,
+    /// Whether something between answers in the place of others (a hotel's login page). Not always known.
+    pub captive_portal: Option<bool>,
+}
+
+impl NetReport {
+    /// The public addresses.
+    pub fn public(&self) -> impl Iterator<Item = SocketAddr> {
+        self.public_v4.map(SocketAddr::V4).into_iter().chain(self.public_v6.map(SocketAddr::V6))
+    }
+}
+
+pub(super) fn home_relay(endpoint: &Endpoint) -> Option<HomeRelay> {
+    let statuses = endpoint.home_relay_status().get();
+    let status = statuses.first()?;
+    Some(HomeRelay {
+        url: status.url().to_string(),
+        connected: status.is_connected(),
+        error: status.last_error().map(|error| format!("{error:#}")),
+        denied: RelayStatus::auth_denied_reason(status).map(|reason| reason.to_string()),
+    })
+}
+
+pub(super) fn net_report(endpoint: &Endpoint) -> Option<NetReport> {
+    let report = endpoint.net_report().get()?;
+    let mut nearest = std::collections::BTreeMap::<String, Duration>::new();
+    for (_, url, latency) in report.relay_latency.iter() {
+        let entry = nearest.entry(url.to_string()).or_insert(latency);
+        *entry = (*entry).min(latency);
+    }
+    let mut relays: Vec<_> = nearest.into_iter().collect();
+    relays.sort_by_key(|(_, latency)| *latency);
+    Some(NetReport {
+        public_v4: report.global_v4,
+        public_v6: report.global_v6,
+        mapping_varies_v4: report.mapping_varies_by_dest_ipv4,
+        mapping_varies_v6: report.mapping_varies_by_dest_ipv6,
+        relays,
+        captive_portal: report.captive_portal,
+    })
+}
