@@ -60,7 +60,7 @@ impl Case {
         let running = async {
             match self {
                 Self::Pair(placement) => matrix::run(product, placement, bytes).await,
-                Self::Scenario(scenario) => (scenario.run)(product).await,
+                Self::Scenario(scenario) => scenario.run(product).await,
             }
         };
         let result: Result<Record> = match timeout(CASE_TIMEOUT, running).await {

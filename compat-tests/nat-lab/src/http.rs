@@ -27,8 +27,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::pattern;
 
 /// Where gateways listen in their namespace.
-pub(crate) const GATEWAY: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8017);
+pub(crate) const GATEWAY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8017);
 
 /// How long a response may stand still before the app gives up. Longer than anything that is measured here.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -158,8 +157,7 @@ async fn converse(gateway: SocketAddr, get: &Get, answer: &mut Answer) -> Result
     let lost = |error: &dyn std::fmt::Display| Ending::NoAnswer(error.to_string());
     let stream = TcpStream::connect(gateway).await.map_err(|error| lost(&error))?;
     _ = stream.set_nodelay(true);
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
     let _connection = AbortOnDropHandle::new(Handle::current().spawn(connection));
     let rate = get.rate.map_or_else(String::new, |rate| format!("?rate={rate}"));
     let request = Request::get(format!("/{}{rate}", get.bytes))

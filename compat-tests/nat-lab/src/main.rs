@@ -113,11 +113,8 @@ fn run(runtime: &Runtime, options: &Options, cases: &[Case], binary: &Path) -> R
 
 async fn run_once(options: &Options, case: Case, run: u32, binary: &Path) -> Result<Record> {
     let directory = tempfile::Builder::new().prefix("nat-lab-").tempdir().context("no temporary directory")?;
-    let product = Product {
-        binary: binary.to_owned(),
-        log_filter: options.log.clone(),
-        directory: directory.path().to_owned(),
-    };
+    let product =
+        Product { binary: binary.to_owned(), log_filter: options.log.clone(), directory: directory.path().to_owned() };
     let mut record = case.run(product, options.bytes).await;
     if let Some(keep) = &options.keep_logs {
         let keep = keep.join(format!("{}-{run}", case.name().replace('/', "-")));

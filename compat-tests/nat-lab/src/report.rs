@@ -41,7 +41,8 @@ impl Report {
     pub(crate) fn end(&mut self, case: Case, record: Record) {
         self.progress.inc(1);
         if self.json {
-            let run = self.cases.iter().find(|(known, _)| known.name() == case.name()).map_or(0, |(_, runs)| runs.len());
+            let run =
+                self.cases.iter().find(|(known, _)| known.name() == case.name()).map_or(0, |(_, runs)| runs.len());
             self.line(&line(case, run + 1, &record).to_string());
         } else {
             self.explain(case, &record);
@@ -88,7 +89,8 @@ impl Report {
     }
 
     fn matrix(&self) -> Option<Table> {
-        let mut table = table(&["host/gateway", "expected", "held", "path", "first byte", "direct after", "MB/s", "why"]);
+        let mut table =
+            table(&["host/gateway", "expected", "held", "path", "first byte", "direct after", "MB/s", "why"]);
         for (case, runs) in &self.cases {
             let Case::Pair(placement) = case else { continue };
             let expected = matrix::expected(*placement);
@@ -178,10 +180,11 @@ fn shown(runs: &[Record], name: &str) -> String {
             &|speed| format!("{speed:.0}"),
         ),
         #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-        Some(Measure::Count(_)) => spread(
-            &|measure| if let Measure::Count(count) = measure { Some(*count as f64) } else { None },
-            &|count| format!("{count:.0}"),
-        ),
+        Some(Measure::Count(_)) => {
+            spread(&|measure| if let Measure::Count(count) = measure { Some(*count as f64) } else { None }, &|count| {
+                format!("{count:.0}")
+            })
+        }
         Some(Measure::Text(_)) => {
             let mut texts: Vec<&str> = Vec::new();
             for measure in measures() {

@@ -36,7 +36,10 @@ pub(crate) fn binary(named: Option<&Path>) -> Result<PathBuf, String> {
         None => env::current_exe().map_err(|error| error.to_string())?.with_file_name("tunnel-p2p"),
     };
     let path = path.canonicalize().map_err(|error| {
-        format!("no binary at {}: {error}. Build it with `cargo build --release`, or name one with --binary PATH", path.display())
+        format!(
+            "no binary at {}: {error}. Build it with `cargo build --release`, or name one with --binary PATH",
+            path.display()
+        )
     })?;
     let version = Command::new(&path).arg("--version").stdin(Stdio::null()).output();
     match version {

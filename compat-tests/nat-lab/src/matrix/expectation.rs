@@ -60,8 +60,12 @@ fn between(host: Traits, gateway: Traits) -> Expected {
     match (dependent(host), dependent(gateway)) {
         (true, true) => relayed("both ports depend on the destination: neither can be told"),
         // The other side cannot know the port to open for, so it must be open to all.
-        (true, false) if filters(gateway) => relayed("the host's port cannot be told, and the gateway's is open only to it"),
-        (false, true) if filters(host) => relayed("the gateway's port cannot be told, and the host's is open only to it"),
+        (true, false) if filters(gateway) => {
+            relayed("the host's port cannot be told, and the gateway's is open only to it")
+        }
+        (false, true) if filters(host) => {
+            relayed("the gateway's port cannot be told, and the host's is open only to it")
+        }
         (true, false) | (false, true) => direct("the open side answers whatever port comes"),
         (false, false) => direct("both ports can be told, and each opens its own by sending"),
     }

@@ -36,13 +36,14 @@ pub(crate) async fn run(product: Product, placement: Placement, bytes: u64) -> R
     let _relays = world.all_relays().await?;
     let mut arguments = world.host_arguments(None);
     if offline {
-        arguments.extend(["--lookup".to_owned(), "mdns".to_owned()]);
+        // Nothing but the name is in the ticket, so that it must be looked up.
+        arguments.extend(["--lookup", "mdns", "--publish", "relay"].map(str::to_owned));
     }
     let (_host, ticket) = world.start_host(&arguments).await?;
 
     let mut arguments = world.gateway_arguments(Some(&ticket), None);
     if offline {
-        arguments.extend(["--lookup".to_owned(), "mdns".to_owned()]);
+        arguments.extend(["--lookup", "mdns"].map(str::to_owned));
     }
     let started = Instant::now();
     let _gateway = world.start_gateway(&arguments)?;

@@ -61,11 +61,6 @@ impl Site {
         Ok((site(host), site(gateway)))
     }
 
-    /// The router before the machine.
-    pub(crate) fn nearest(&self) -> Result<&Router> {
-        self.routers.first().context("a site has a router")
-    }
-
     /// The router that has the address which others see.
     pub(crate) fn outermost(&self) -> Result<&Router> {
         self.routers.last().context("a site has a router")
@@ -100,9 +95,10 @@ pub(crate) async fn routers(lab: &Lab, name: &str, network: Network) -> Result<V
         Network::Symmetric => router(name).nat(Nat::Strict),
         Network::NoUdp => router(name).preset(RouterPreset::Corporate).ip_support(IpSupport::V4Only),
         Network::Dual => router(name).preset(RouterPreset::Home),
-        Network::Ipv6 => {
-            router(name).preset(RouterPreset::Public).ip_support(IpSupport::V6Only).firewall(patchbay::Firewall::BlockInbound)
-        }
+        Network::Ipv6 => router(name)
+            .preset(RouterPreset::Public)
+            .ip_support(IpSupport::V6Only)
+            .firewall(patchbay::Firewall::BlockInbound),
     };
     Ok(vec![one.build().await?])
 }

@@ -1,0 +1,87 @@
+//! Relays die and come back.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::time::{Instant, sleep};
+
+use super::stage::{Plan, Stage};
+use crate::{
+    availability::{Availability, first_failure},
+    process::Product,
+    record::Record,
+};
+
+/// How long downloads last.
+const DOWNLOAD: Duration = Duration::from_secs(6);
+
+/// How long a download may stand still that the relay has nothing to do with.
+const UNHARMED: Duration = Duration::from_millis(500);
+
+/// How soon a host must be reachable through the relay that is left.
+const BACK_WITHIN: Duration = Duration::from_secs(2);
+
+/// How soon a host must be reachable after its only relay has come back.
+const RESTARTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a relay is away that is restarted.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// How long it is watched what comes of it.
+const AFTERWARDS: Duration = Duration::from_secs(8);
+
+/// The relay dies while nothing goes through it.
+pub(crate) async fn killed_while_direct(product: Product) -> Result<Record> {
+    let mut stage = Stage::open_direct(product, Plan::HOMES).await?;
+    let (watch, download) = (stage.watch()?, stage.download(DOWNLOAD)?);
+    download.under_way().await?;
+    let killed = Instant::now();
+    stage.relays.first_mut().context("there is a relay")?.crash().await?;
+    let answer = download.must_be_whole("download", &mut stage.record).await?;
+    stage.record.time_within("stall", Some(answer.stall), UNHARMED);
+    let answers = watch.end().await?;
+    let availability = Availability::of(&answers, killed);
+    availability.note(&mut stage.record);
+    if let Some(failure) = first_failure(&answers) {
+        stage.record.fail(format!("a request: {failure}"));
+    }
+    Ok(stage.record)
+}
+
+/// The relay dies while everything goes through it, and there is another.
+pub(crate) async fn killed_while_relayed(product: Product) -> Result<Record> {
+    // The second begins later, so that it is known which one is the host's home.
+    let plan = Plan { relays: 2, relays_running: 1, ..Plan::FIRMS };
+    let mut stage = Stage::open(product, plan).await?;
+    let second = stage.world.relay(1).await?;
+    stage.relays.push(second);
+    let (watch, download) = (stage.watch()?, stage.download(DOWNLOAD)?);
+    download.under_way().await?;
+    let killed = Instant::now();
+    stage.relays.first_mut().context("there is a relay")?.crash().await?;
+    sleep(AFTERWARDS).await;
+    let availability = Availability::of(&watch.end().await?, killed);
+    availability.note(&mut stage.record);
+    stage.record.time_within("reachable again after", availability.back, BACK_WITHIN);
+    download.may_be_cut("download", &mut stage.record).await?;
+    Ok(stage.record)
+}
+
+/// The only relay is restarted.
+pub(crate) async fn restarted(product: Product) -> Result<Record> {
+    let mut stage = Stage::open(product, Plan::FIRMS).await?;
+    let (watch, download) = (stage.watch()?, stage.download(DOWNLOAD)?);
+    download.under_way().await?;
+    let mut relay = stage.relays.pop().context("there is a relay")?;
+    relay.crash().await?;
+    sleep(AWAY).await;
+    let relay = stage.world.relay(0).await?;
+    let restarted = Instant::now();
+    stage.relays.push(relay);
+    sleep(AFTERWARDS).await;
+    let availability = Availability::of(&watch.end().await?, restarted);
+    availability.note(&mut stage.record);
+    stage.record.time_within("reachable again after", availability.back, RESTARTED_WITHIN);
+    download.may_be_cut("download", &mut stage.record).await?;
+    Ok(stage.record)
+}
