@@ -58,6 +58,11 @@ pub trait P2PConnection: Clone + Send + Sync + 'static {
         self.path().kind
     }
 
+    /// The smoothed round-trip time of the path. Cheap enough for every request.
+    fn rtt(&self) -> Option<Duration> {
+        self.path().rtt
+    }
+
     /// The path, each time that it may have changed. The stream ends with the connection and does not keep it open.
     fn path_changes(&self) -> impl Stream<Item = Path> + Send + Unpin + 'static;
 

@@ -29,6 +29,7 @@ mod error;
 mod logging;
 mod output;
 mod p2p;
+mod peer_news;
 #[cfg(test)]
 mod reference;
 mod routing;

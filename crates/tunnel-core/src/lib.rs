@@ -34,7 +34,7 @@ pub use body::Body;
 pub use failure::{Failure, FailureKind, SendError};
 pub use request::{Request, RequestHead};
 pub use response::{Response, TransportKind, Via};
-pub use transport::{Handler, Health, PathKind, Transport};
+pub use transport::{Handler, Health, PathDetails, PathKind, Transport};
 pub use ws::{WsClose, WsMessage, WsOpen, WsSession, WsUpgrade};
 
 pub use moosicbox_tunnel;

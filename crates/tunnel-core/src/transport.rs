@@ -1,5 +1,7 @@
 //! The two sides of the contract.
 
+use std::{sync::Arc, time::Duration};
+
 use async_trait::async_trait;
 
 use crate::{Failure, Request, Response, SendError, WsOpen, WsUpgrade};
@@ -19,6 +21,12 @@ pub trait Transport: Send + Sync + 'static {
 
     /// What the transport knows about its host right now. Cheap; never waits.
     fn health(&self) -> Health;
+
+    /// More on the path that a [healthy](Health::Healthy) transport takes, if it goes straight from peer to peer. Cheap; never
+    /// waits.
+    fn path(&self) -> Option<PathDetails> {
+        None
+    }
 
     /// Whether the transport can carry this request unaltered, or with no more loss than its operator allows. Pure and
     /// cheap; a refusal says what would be lost. A transport that refuses here refuses in [`send`](Self::send) too.
@@ -78,6 +86,19 @@ pub enum PathKind {
     Server,
     /// Not known at this moment, while paths change.
     Unknown,
+}
+
+/// The path of a connection between peers, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathDetails {
+    /// Direct or relayed.
+    pub kind: PathKind,
+    /// The address at the other end of the path: an IP address and port, or the URL of the relay.
+    pub remote: Option<Arc<str>>,
+    /// The smoothed round-trip time.
+    pub rtt: Option<Duration>,
+    /// For how long it has been this path.
+    pub age: Duration,
 }
 
 impl PathKind {

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use p2p_provider::P2PProvider;
 use tokio_util::task::AbortOnDropHandle;
-use tunnel_core::{Failure, FailureKind, Health, Request, Response, SendError, Transport, WsOpen, WsUpgrade};
+use tunnel_core::{
+    Failure, FailureKind, Health, PathDetails, Request, Response, SendError, Transport, WsOpen, WsUpgrade,
+};
 
 use self::{
     link::Link,
@@ -117,6 +119,13 @@ impl<P: P2PProvider> Transport for Client<P> {
     async fn probe(&self) -> Result<(), Failure> {
         let link = self.link().await?;
         exchange::probe(&link, &self.shared.config).await
+    }
+
+    fn path(&self) -> Option<PathDetails> {
+        self.shared.state.look(|state| match state {
+            LinkState::Up(link) if link.is_open() => Some(link.session.path_details()),
+            _ => None,
+        })
     }
 
     fn health(&self) -> Health {

@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use p2p_provider::{P2PConnection, P2PError, P2PListener, P2PProvider, PeerId};
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tunnel_core::{FailureKind, Handler, PathKind};
+use tunnel_core::{FailureKind, Handler, PathDetails};
 
 use self::sessions::Sessions;
 use crate::{HostConfig, Ticket, task, wire::ALPN};
@@ -37,11 +37,12 @@ struct Shared<P: P2PProvider> {
 
 /// One line of [`Host::clients`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientInfo {
     /// The client.
     pub peer: PeerId,
     /// The path to it.
-    pub path: PathKind,
+    pub path: PathDetails,
 }
 
 impl<P: P2PProvider> Host<P> {
@@ -71,7 +72,10 @@ impl<P: P2PProvider> Host<P> {
     #[must_use]
     pub fn clients(&self) -> Vec<ClientInfo> {
         let sessions = self.shared.sessions.all();
-        sessions.iter().map(|(admitted, session)| ClientInfo { peer: admitted.peer, path: session.path() }).collect()
+        sessions
+            .iter()
+            .map(|(admitted, session)| ClientInfo { peer: admitted.peer, path: session.path_details() })
+            .collect()
     }
 
     /// Takes no new requests, lets those in flight end within `grace`, then closes the connections.

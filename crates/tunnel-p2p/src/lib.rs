@@ -67,6 +67,7 @@ mod frames;
 pub mod fuzzing;
 mod host;
 pub mod pairing;
+mod path_clock;
 pub mod receiver;
 pub mod sender;
 mod session;

@@ -8,12 +8,13 @@ use std::{
 
 use p2p_provider::{P2PConnection, RecvStream};
 use tokio::{sync::oneshot, time::timeout};
-use tunnel_core::{Failure, FailureKind, PathKind};
+use tunnel_core::{Failure, FailureKind, PathDetails, PathKind};
 
 use crate::{
     credit::{Ledger, Outbox, ReceiveCredit, SendCredit},
     failure,
     frames::FrameReader,
+    path_clock::{self, PathClock},
     wire::StreamKind,
 };
 
@@ -49,6 +50,7 @@ impl<C: P2PConnection> Channel<C> {
 pub(crate) struct Session<C: P2PConnection> {
     pub(crate) main: Arc<Channel<C>>,
     pub(crate) ws_message_bytes_max: u32,
+    path: PathClock,
     bulk: Mutex<Option<Arc<Channel<C>>>>,
     arrivals: Mutex<Arrivals<C>>,
 }
@@ -79,6 +81,7 @@ pub(crate) struct Arrival<C: P2PConnection> {
 impl<C: P2PConnection> Session<C> {
     pub(crate) fn new(main: Arc<Channel<C>>, ws_message_bytes_max: u32) -> Arc<Self> {
         Arc::new(Self {
+            path: PathClock::new(main.connection.path()),
             main,
             ws_message_bytes_max,
             bulk: Mutex::new(None),
@@ -101,11 +104,17 @@ impl<C: P2PConnection> Session<C> {
     }
 
     pub(crate) fn path(&self) -> PathKind {
-        match self.main.connection.path_kind() {
-            p2p_provider::PathKind::Direct => PathKind::Direct,
-            p2p_provider::PathKind::Relayed => PathKind::Relayed,
-            p2p_provider::PathKind::Unknown => PathKind::Unknown,
-        }
+        path_clock::kind(self.main.connection.path_kind())
+    }
+
+    /// The path, with all that is known of it.
+    pub(crate) fn path_details(&self) -> PathDetails {
+        self.path.details(self.main.connection.rtt())
+    }
+
+    /// Keeps [`path_details`](Self::path_details) up to date until the main connection is closed.
+    pub(crate) async fn follow_path(&self, changed: impl Fn()) {
+        self.path.follow(&self.main.connection, changed).await;
     }
 
     /// Closes both connections.

@@ -22,7 +22,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio_util::task::AbortOnDropHandle;
-use tunnel_core::{Failure, Health, Request, Response, SendError, Transport, WsOpen, WsUpgrade};
+use tunnel_core::{
+    Failure, Health, PathDetails, Request, Response, SendError, Transport, TransportKind, WsOpen, WsUpgrade,
+};
 
 use self::{exchange::Exchange, shared::Shared};
 pub use self::{
@@ -112,6 +114,11 @@ impl Transport for Router {
     /// Healthy if either transport works; the path is that of the one that a request would take.
     fn health(&self) -> Health {
         status::health(&self.shared)
+    }
+
+    /// That of p2p, whichever transport a request would take.
+    fn path(&self) -> Option<PathDetails> {
+        self.shared.transport(TransportKind::P2p)?.path()
     }
 
     fn can_carry(&self, request: &Request) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! A QUIC connection of Iroh.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::Stream;
 use iroh::endpoint::{Connection, ConnectionError, VarInt};
@@ -63,6 +63,10 @@ impl P2PConnection for IrohConnection {
 
     fn path_kind(&self) -> PathKind {
         path::kind(&self.0.connection)
+    }
+
+    fn rtt(&self) -> Option<Duration> {
+        path::rtt(&self.0.connection)
     }
 
     fn path_changes(&self) -> impl Stream<Item = Path> + Send + Unpin + 'static {

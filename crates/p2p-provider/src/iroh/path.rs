@@ -3,6 +3,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use futures::Stream;
@@ -31,6 +32,12 @@ pub(super) fn current(connection: &Connection) -> Path {
 pub(super) fn kind(connection: &Connection) -> PathKind {
     let paths = connection.paths();
     paths.iter().find(iroh::endpoint::Path::is_selected).map_or(PathKind::Unknown, |path| kind_of(&path))
+}
+
+/// The round-trip time of the selected path.
+pub(super) fn rtt(connection: &Connection) -> Option<Duration> {
+    let paths = connection.paths();
+    paths.iter().find(iroh::endpoint::Path::is_selected).map(|path| path.rtt())
 }
 
 fn kind_of(path: &iroh::endpoint::Path<'_>) -> PathKind {

@@ -10,6 +10,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
+use p2p_provider::iroh::IrohP2P;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -18,7 +19,10 @@ use tunnel_core::{Health, Transport};
 use tunnel_router::{Mode, Question};
 
 use super::{answer, refusal};
-use crate::routing::{Reloader, Switched};
+use crate::{
+    peer_news,
+    routing::{Reloader, Switched},
+};
 
 /// A running gateway, as its operator sees it.
 pub(crate) struct GatewayAdmin {
@@ -34,6 +38,8 @@ pub(crate) struct GatewayAdmin {
     pub(crate) profile: String,
     /// When it started.
     pub(crate) started: Instant,
+    /// Its peer, if it has one.
+    pub(crate) peer: Option<IrohP2P>,
 }
 
 type Shared = State<Arc<GatewayAdmin>>;
@@ -80,6 +86,7 @@ async fn status(State(admin): Shared) -> Response {
         "health": health(&admin.switched.health()),
         "kill_switch": kill_switch,
         "configuration": admin.reloader.describe(),
+        "network": admin.peer.as_ref().map(peer_news::describe),
         "router": admin.switched.router().status(),
     }))
 }

@@ -6,6 +6,7 @@ mod watch;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
+use p2p_provider::P2PProvider;
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,7 @@ use crate::{
     config::{ConfigFile, GatewayOptions, layered},
     error::{CliError, Outcome},
     output::Output,
+    peer_news,
     routing::{Reloader, Switched, router_config},
     runtime::{Controls, Signals, block_on, drain},
 };
@@ -113,12 +115,15 @@ async fn serve(plan: Plan, output: Output) -> Result<Outcome, CliError> {
                 url,
                 profile,
                 started,
+                peer: transports.peer().cloned(),
             };
             admin.serve(state.routes()).await;
         };
         tokio::join!(
             admin,
             watch(&transports, &switched, output),
+            news(&transports, output),
+            hasten(&transports, &switched),
             transports.keep_fresh(),
             reloader.watch(),
             obey(&mut controls, &reloader, &switched, output),
@@ -145,6 +150,24 @@ async fn serve(plan: Plan, output: Output) -> Result<Outcome, CliError> {
         () = &mut background => Outcome::Aborted,
     };
     Ok(outcome)
+}
+
+/// Tells what becomes of the peer. Never ends.
+async fn news(transports: &Transports, output: Output) {
+    match transports.peer() {
+        Some(peer) => peer_news::watch(peer, |_| {}, output).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// After a change of the network nothing is waited for. Never ends.
+async fn hasten(transports: &Transports, switched: &Switched) {
+    let Some(peer) = transports.peer() else { return std::future::pending().await };
+    let mut changes = peer.network_changes();
+    loop {
+        changes.next().await;
+        switched.router().network_changed();
+    }
 }
 
 /// Does what SIGHUP and SIGUSR1 ask for. Never ends.

@@ -5,7 +5,7 @@ mod ways;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use p2p_provider::iroh::{IrohConfig, Relays};
+use p2p_provider::iroh::IrohConfig;
 use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,7 @@ use crate::{
     config::{HostOptions, set},
     error::{CliError, Outcome},
     output::Output,
-    p2p,
+    p2p, peer_news,
     runtime::{Signals, block_on, drain},
     state::StateDir,
     tunnel::TunnelHostSettings,
@@ -99,12 +99,12 @@ async fn serve(plan: Plan, output: Output) -> Result<Outcome, CliError> {
         Some(address) => Some(AdminServer::bind(address).await?),
         None => None,
     };
-    let direct_only = plan.p2p.as_ref().is_some_and(|(peer, _)| peer.relays == Relays::None);
+    let reach = announce::Reach::of(plan.p2p.as_ref().map(|(peer, _)| peer));
     let target = plan.service.target().to_string();
     let service = Arc::new(plan.service);
     let ways = Arc::new(Ways::start(plan.p2p, plan.tunnel, plan.pairing, service).await?);
     let admin_url = admin.as_ref().map(|admin| format!("http://{}", admin.address()));
-    announce(&ways, &target, direct_only, admin_url.as_ref(), output);
+    announce(&ways, &target, &reach, admin_url.as_ref(), output);
 
     let stop = CancellationToken::new();
     let background = async {
@@ -119,13 +119,19 @@ async fn serve(plan: Plan, output: Output) -> Result<Outcome, CliError> {
             };
             admin.serve(state.routes()).await;
         };
+        let news = async {
+            match ways.peer() {
+                Some(peer) => peer_news::watch(peer, |address| announce::moved(&ways, address, output), output).await,
+                None => std::future::pending().await,
+            }
+        };
         let tunnel = async {
             match ways.tunnel() {
                 Some(tunnel) => tunnel.run(|told| tell(told, output)).await,
                 None => std::future::pending().await,
             }
         };
-        tokio::join!(admin, tunnel);
+        tokio::join!(admin, tunnel, news);
     };
     tokio::pin!(background);
     tokio::select! {

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use tunnel_core::{Failure, Health, Request, Response, SendError, Transport, WsOpen, WsUpgrade};
+use tunnel_core::{Failure, Health, PathDetails, Request, Response, SendError, Transport, WsOpen, WsUpgrade};
 use tunnel_router::Router;
 
 /// The router, with the kill switch looked at before every request: asking the system whether a file exists costs one
@@ -113,6 +113,10 @@ impl Transport for Switched {
     fn health(&self) -> Health {
         self.look();
         self.router.health()
+    }
+
+    fn path(&self) -> Option<PathDetails> {
+        self.router.path()
     }
 
     fn can_carry(&self, request: &Request) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use super::access::Access;
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "hx-location, hx-push-url, hx-redirect, hx-refresh, hx-replace-url, hx-reswap, hx-retarget, hx-reselect, hx-trigger, \
      hx-trigger-after-settle, hx-trigger-after-swap, accept-ranges, content-length, content-range, etag, retry-after, \
-     x-tunnel-transport, x-tunnel-path, x-tunnel-reason, x-tunnel-outcome",
+     x-tunnel-transport, x-tunnel-path, x-tunnel-path-age, x-tunnel-rtt, x-tunnel-reason, x-tunnel-outcome",
 );
 const VARY: HeaderValue =
     HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers");

@@ -1,12 +1,15 @@
 //! One request: who may ask, what the gateway answers itself, and what it hands to the transport.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tunnel_core::{Body, Failure, FailureKind, Request, Response};
+use tunnel_core::{Body, Failure, FailureKind, Request, Response, TransportKind};
 use tunnel_http::{IdleBody, fields, handshake};
 
 use super::{
@@ -22,6 +25,10 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_TUNNEL_TRANSPORT: HeaderName = HeaderName::from_static("x-tunnel-transport");
 const X_TUNNEL_PATH: HeaderName = HeaderName::from_static("x-tunnel-path");
+/// For how many seconds it has been this path, like `age` (RFC 9111).
+const X_TUNNEL_PATH_AGE: HeaderName = HeaderName::from_static("x-tunnel-path-age");
+/// Its round-trip time, as `3.2ms`.
+const X_TUNNEL_RTT: HeaderName = HeaderName::from_static("x-tunnel-rtt");
 
 /// Answers one request. The HTTP library drops the future, or the body, as soon as the app has gone.
 pub(super) async fn answer(
@@ -135,6 +142,12 @@ fn note_the_app(parts: &mut Parts, connection: &Connection) {
     }
 }
 
+/// As `3.2ms`.
+fn milliseconds(time: Duration) -> HeaderValue {
+    let tenths = time.as_micros() / 100;
+    HeaderValue::from_str(&format!("{}.{}ms", tenths / 10, tenths % 10)).expect("digits")
+}
+
 fn finish(shared: &Shared, origin: Option<&HeaderValue>, response: Response) -> http::Response<ReplyBody> {
     let config = &shared.config;
     let Response { status, mut headers, body, via } = response;
@@ -146,6 +159,14 @@ fn finish(shared: &Shared, origin: Option<&HeaderValue>, response: Response) -> 
     {
         headers.insert(X_TUNNEL_TRANSPORT, HeaderValue::from_static(via.transport.name()));
         headers.insert(X_TUNNEL_PATH, HeaderValue::from_static(via.path.name()));
+        if via.transport == TransportKind::P2p
+            && let Some(path) = shared.transport.path()
+        {
+            headers.insert(X_TUNNEL_PATH_AGE, HeaderValue::from(path.age.as_secs()));
+            if let Some(rtt) = path.rtt {
+                headers.insert(X_TUNNEL_RTT, milliseconds(rtt));
+            }
+        }
         if let Some(reason) = via.reason {
             headers.insert(refusal::X_TUNNEL_REASON, HeaderValue::from_static(reason));
         }

@@ -166,10 +166,17 @@ async fn drive<P: P2PProvider>(
     let failure = tokio::select! {
         biased;
         failure = control.run(&main, CancellationToken::new(), on_event) => failure,
+        never = follow_path(&shared, &link) => match never {},
         never = keep_bulk(&shared, &link, session_id, random) => match never {},
     };
     link.session.close(FailureKind::Aborted, "control stream ended");
     failure
+}
+
+/// Tells those who watch the client when its path changes.
+async fn follow_path<P: P2PProvider>(shared: &Shared<P>, link: &Link<P::Connection>) -> Infallible {
+    link.session.follow_path(|| shared.state.touch()).await;
+    std::future::pending().await
 }
 
 /// Keeps the bulk connection up. Without it everything works, but large bodies delay small ones.

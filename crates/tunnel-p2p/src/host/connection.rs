@@ -85,6 +85,7 @@ async fn serve_main<P: P2PProvider>(
         biased;
         failure = control.run(&main, shared.drain.clone(), |_| {}) => failure,
         failure = accept_streams(shared, &session) => failure,
+        () = session.follow_path(|| {}) => Failure::new(FailureKind::ConnectionLost, "the connection is closed"),
     };
     session.close(FailureKind::Aborted, "main connection ended");
     tracing::debug!(peer = %admitted.peer.short(), "client gone: {failure}");

@@ -13,7 +13,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::task::AbortOnDropHandle;
-use tunnel_core::{Failure, FailureKind, Health, Request, Response, SendError, Transport, WsOpen, WsUpgrade};
+use tunnel_core::{
+    Failure, FailureKind, Health, PathDetails, Request, Response, SendError, Transport, WsOpen, WsUpgrade,
+};
 
 use super::{KnownHosts, PairError, Refusal, RememberError, StateFileError, pair};
 use crate::{Client, ClientConfig, Ticket, task};
@@ -317,6 +319,10 @@ impl<P: P2PProvider> Transport for PairedClient<P> {
             // The first answer is on its way.
             (None, None) => Health::Probing,
         }
+    }
+
+    fn path(&self) -> Option<PathDetails> {
+        self.shared.client().ok()?.path()
     }
 
     async fn probe(&self) -> Result<(), Failure> {

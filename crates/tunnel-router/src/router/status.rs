@@ -1,5 +1,7 @@
 //! The state of a router, for people and dashboards.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use tunnel_core::{Failure, FailureKind, Health, Transport, TransportKind};
 
@@ -51,27 +53,49 @@ pub struct TransportStatus {
     pub health: &'static str,
     /// Its network path, if it is healthy.
     pub path: Option<&'static str>,
+    /// The address at the other end of the path: an IP address and port, or the URL of the relay.
+    pub remote: Option<String>,
+    /// The round-trip time of the path.
+    pub rtt_us: Option<u64>,
+    /// For how long it has been this path.
+    pub path_for_ms: Option<u64>,
     /// The client id that its host announced.
     pub client_id: Option<String>,
     /// Why it is down.
     pub failure: Option<String>,
 }
 
-impl From<Health> for TransportStatus {
-    fn from(health: Health) -> Self {
-        let (health, path, client_id, failure) = match health {
+impl TransportStatus {
+    fn of(transport: &dyn Transport) -> Self {
+        let (health, path, client_id, failure) = match transport.health() {
             Health::Healthy { path, client_id } => ("healthy", Some(path.name()), client_id, None),
             Health::Probing => ("probing", None, None, None),
             Health::Down(failure) => ("down", None, None, Some(failure.to_string())),
         };
-        Self { health, path, client_id, failure }
+        let details = path.and_then(|_| transport.path());
+        Self {
+            health,
+            path,
+            remote: details.as_ref().and_then(|details| details.remote.as_deref().map(str::to_owned)),
+            rtt_us: details.as_ref().and_then(|details| details.rtt).map(micros),
+            path_for_ms: details.as_ref().map(|details| millis(details.age)),
+            client_id,
+            failure,
+        }
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn status(shared: &Shared) -> Status {
     let active = shared.active();
     let config = &active.config;
-    let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let p2p = shared.p2p.as_ref().map(|p2p| {
         let now = shared.now();
         let hedge_after = shared.heads.p95().unwrap_or(config.hedge_after_max);
@@ -81,7 +105,7 @@ pub(super) fn status(shared: &Shared) -> Status {
             for_ms: millis(now.saturating_sub(machine.since().1)),
             next_probe_ms: machine.next_probe().map(|at| millis(at.saturating_sub(now))),
             hedge_after_ms: millis(hedge_after.clamp(config.hedge_after_min, config.hedge_after_max)),
-            transport: p2p.health().into(),
+            transport: TransportStatus::of(&**p2p),
         })
     });
     Status {
@@ -90,7 +114,7 @@ pub(super) fn status(shared: &Shared) -> Status {
         kill_switch: active.kill_switch,
         rollout_percent: config.rollout_percent,
         p2p,
-        legacy: shared.legacy.as_ref().map(|legacy| legacy.health().into()),
+        legacy: shared.legacy.as_ref().map(|legacy| TransportStatus::of(&**legacy)),
         path: match health(shared) {
             Health::Healthy { path, .. } => Some(path.name()),
             _ => None,

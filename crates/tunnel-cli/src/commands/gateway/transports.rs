@@ -97,6 +97,11 @@ impl Transports {
         })
     }
 
+    /// The peer of this gateway, if it has one.
+    pub(super) fn peer(&self) -> Option<&IrohP2P> {
+        self.p2p.as_ref().map(|p2p| &p2p.provider)
+    }
+
     /// Who this gateway is to the host.
     pub(super) fn peer_id(&self) -> Option<PeerId> {
         self.p2p.as_ref().map(|p2p| p2p.provider.local_peer_id())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::sleep;
-use tunnel_core::Health;
+use tunnel_core::{Health, PathDetails};
 
 use super::transports::Transports;
 use crate::{output::Output, routing::Switched};
@@ -36,7 +36,7 @@ pub(super) async fn watch(transports: &Transports, switched: &Switched, output: 
         }
         let health = main.health();
         if health != known {
-            tell(&health, output);
+            tell(&health, main.path().as_ref(), output);
             known = health;
         }
         let on = switched.look();
@@ -53,12 +53,22 @@ pub(super) async fn watch(transports: &Transports, switched: &Switched, output: 
     }
 }
 
-fn tell(health: &Health, output: Output) {
+fn tell(health: &Health, details: Option<&PathDetails>, output: Output) {
     match health {
         Health::Healthy { path, client_id } => {
-            output.json(&json!({ "event": "connected", "path": path.name(), "client_id": client_id }));
+            output.json(&json!({
+                "event": "connected",
+                "path": path.name(),
+                "client_id": client_id,
+                "remote": details.and_then(|details| details.remote.as_deref()),
+                "rtt_us": details.and_then(|details| details.rtt).map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+                // For how long already: this is looked at five times a second.
+                "path_for_ms": details.map(|details| u64::try_from(details.age.as_millis()).unwrap_or(u64::MAX)),
+            }));
             let of = client_id.as_ref().map_or_else(String::new, |id| format!(" {id:?}"));
-            output.note(format!("Connected to the host{of}, path: {}.", path.name()));
+            let remote = details.and_then(|details| details.remote.as_deref());
+            let remote = remote.map_or_else(String::new, |remote| format!(", {remote}"));
+            output.note(format!("Connected to the host{of}, path: {}{remote}.", path.name()));
         }
         Health::Probing => {
             output.json(&json!({ "event": "connecting" }));

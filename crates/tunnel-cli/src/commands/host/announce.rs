@@ -2,17 +2,45 @@
 
 use std::io::IsTerminal;
 
+use p2p_provider::{
+    PeerAddr,
+    iroh::{IrohConfig, IrohP2P, Lookup, Publish, Relays},
+};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use serde_json::json;
 
-use super::ways::Ways;
-use crate::output::Output;
+use super::ways::{Ways, unpublished};
+use crate::{output::Output, peer_news};
 
 /// The widest picture of a ticket, in columns of a terminal.
 const QR_COLUMNS_MAX: usize = 80;
 
+/// How far a host can be reached, by its settings.
+pub(super) struct Reach {
+    relays: bool,
+    lookups: Vec<&'static str>,
+    published: Publish,
+}
+
+impl Reach {
+    pub(super) fn of(peer: Option<&IrohConfig>) -> Self {
+        let name = |lookup: &Lookup| match lookup {
+            Lookup::Mdns => Some("on the same LAN (mdns)"),
+            Lookup::N0 => Some("at n0's public server"),
+            Lookup::Pkarr(_) => Some("at your lookup server"),
+            // It only asks.
+            Lookup::Dns(_) => None,
+        };
+        Self {
+            relays: peer.is_some_and(|peer| peer.relays != Relays::None),
+            lookups: peer.into_iter().flat_map(|peer| peer.lookups.iter().filter_map(name)).collect(),
+            published: peer.map_or(Publish::All, |peer| peer.publish),
+        }
+    }
+}
+
 /// Prints the ticket, and how else the host can be reached.
-pub(super) fn announce(ways: &Ways, target: &str, direct_only: bool, admin: Option<&String>, output: Output) {
+pub(super) fn announce(ways: &Ways, target: &str, reach: &Reach, admin: Option<&String>, output: Output) {
     let ticket = ways.ticket().map(|ticket| ticket.to_string());
     let address = ways.local_addr();
     let tunnel = ways.tunnel().map(|tunnel| tunnel.url().to_string());
@@ -22,6 +50,7 @@ pub(super) fn announce(ways: &Ways, target: &str, direct_only: bool, admin: Opti
         "peer_id": address.as_ref().map(|address| address.id.to_string()),
         "addresses": address.as_ref().map_or(&[][..], |address| &address.direct),
         "relays": address.as_ref().map_or(&[][..], |address| &address.relays),
+        "unpublished": ways.peer().map(unpublished).unwrap_or_default(),
         "service": target,
         "tunnel": tunnel,
         "admin": admin,
@@ -37,9 +66,29 @@ pub(super) fn announce(ways: &Ways, target: &str, direct_only: bool, admin: Opti
         }
         output.note(format!("Offering {target} as peer {}.", address.id));
         for address in &address.direct {
-            output.note(format!("  listening on UDP {address}"));
+            output.note(format!("  UDP {address}"));
         }
-        if direct_only {
+        for address in ways.peer().map(unpublished).unwrap_or_default() {
+            output.note(format!("  UDP {address} (told to nobody before a connection)"));
+        }
+        for relay in &address.relays {
+            output.note(format!("  relay {relay}{}", relay_state(ways, relay)));
+        }
+        for lookup in &reach.lookups {
+            let what = match reach.published {
+                Publish::All => "its addresses and relays",
+                Publish::Public => "its public addresses and relays",
+                Publish::Relays => "its relays",
+            };
+            output.note(format!("  found by its peer id {lookup}, which tells {what}"));
+        }
+        if address.direct.is_empty() && address.relays.is_empty() && reach.lookups.is_empty() {
+            output.note(
+                "The ticket names no way to this host: --publish keeps all its addresses back. Give a relay of your own \
+                 (--relay URL), or publish more.",
+            );
+        }
+        if !reach.relays {
             output.note(
                 "No relay: only peers on the same network, or through a forwarded UDP port, can reach this host. \
                  `--relay n0` or a relay of your own lifts that.",
@@ -61,6 +110,31 @@ pub(super) fn announce(ways: &Ways, target: &str, direct_only: bool, admin: Opti
     }
     if let Some(admin) = admin {
         output.note(format!("Admin endpoint: {admin} (tunnel-p2p status --admin {admin})"));
+    }
+}
+
+/// Says that the host is elsewhere now.
+pub(super) fn moved(ways: &Ways, address: &PeerAddr, output: Output) {
+    let ticket = ways.ticket().map(|ticket| ticket.to_string());
+    output.json(&json!({
+        "event": "moved",
+        "addresses": address.direct,
+        "relays": address.relays,
+        "ticket": ticket,
+    }));
+    let addresses: Vec<_> = address.direct.iter().map(ToString::to_string).chain(address.relays.clone()).collect();
+    output.note(format!(
+        "This host's addresses changed: {}. Tickets from before work as long as one of their addresses or relays does.",
+        if addresses.is_empty() { "none at the moment".to_owned() } else { addresses.join(", ") }
+    ));
+}
+
+/// What is worth a word of a relay that the ticket names.
+fn relay_state(ways: &Ways, url: &str) -> String {
+    match ways.peer().and_then(IrohP2P::home_relay).filter(|home| home.url == url) {
+        Some(home) if home.connected => " (connected)".to_owned(),
+        Some(home) => format!(", which {}", peer_news::why(&home)),
+        None => String::new(),
     }
 }
 

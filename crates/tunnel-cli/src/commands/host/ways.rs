@@ -1,6 +1,7 @@
 //! The ways by which a host is reached.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -20,7 +21,7 @@ use tunnel_p2p::{
 use crate::{
     admin,
     error::CliError,
-    p2p,
+    p2p, peer_news,
     tunnel::{TunnelHost, TunnelHostSettings},
 };
 
@@ -79,6 +80,11 @@ impl Ways {
         self.p2p.as_ref()?.host.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Host::ticket)
     }
 
+    /// The peer, if there is one.
+    pub(super) fn peer(&self) -> Option<&IrohP2P> {
+        self.p2p.as_ref().map(|p2p| &p2p.provider)
+    }
+
     pub(super) fn local_addr(&self) -> Option<PeerAddr> {
         self.p2p.as_ref().map(|p2p| p2p.provider.local_addr())
     }
@@ -111,6 +117,12 @@ impl Ways {
     }
 }
 
+/// Addresses at which the peer can be reached and of which it tells nobody but its peers.
+pub(super) fn unpublished(peer: &IrohP2P) -> Vec<SocketAddr> {
+    let published = peer.local_addr().direct;
+    peer.addresses().into_iter().filter(|address| !published.contains(address)).collect()
+}
+
 impl admin::Ways for Ways {
     fn p2p(&self) -> Option<Value> {
         let p2p = self.p2p.as_ref()?;
@@ -121,7 +133,10 @@ impl admin::Ways for Ways {
             let entry = p2p.peers.as_ref().and_then(|peers| peers.find(client.peer));
             json!({
                 "peer": client.peer.to_string(),
-                "path": client.path.name(),
+                "path": client.path.kind.name(),
+                "remote": client.path.remote,
+                "rtt_us": client.path.rtt.map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+                "path_for_ms": u64::try_from(client.path.age.as_millis()).unwrap_or(u64::MAX),
                 "name": entry.as_ref().map(|entry| &entry.name).filter(|name| !name.is_empty()),
                 "how": entry.as_ref().map(|entry| entry.how.name()),
             })
@@ -130,6 +145,8 @@ impl admin::Ways for Ways {
             "peer_id": address.id.to_string(),
             "addresses": address.direct,
             "relays": address.relays,
+            "unpublished": unpublished(&p2p.provider),
+            "network": peer_news::describe(&p2p.provider),
             "clients": clients.iter().map(describe).collect::<Vec<_>>(),
             "known_peers": self.known_peers(),
         }))

@@ -1,5 +1,7 @@
 //! The state of a gateway or host, for people.
 
+use std::fmt::Write;
+
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::Value;
 
@@ -46,6 +48,7 @@ fn gateway(status: &Value, rows: &mut Rows) {
         rows.add("p2p", format!("{}{since} ({}){probe}", text(&p2p["state"]), text(&p2p["cause"])));
         rows.add("", transport(&p2p["transport"]));
     }
+    network(&status["network"], rows);
     let legacy = &router["legacy"];
     // It is asked only when a request takes it.
     let asked = match legacy["health"].as_str() {
@@ -90,6 +93,10 @@ fn host(status: &Value, rows: &mut Rows) {
         let addresses: Vec<String> = p2p["addresses"].as_array().into_iter().flatten().map(text).collect();
         rows.add("p2p", format!("peer {}", text(&p2p["peer_id"])));
         rows.add("", format!("UDP {}", addresses.join(", ")));
+        let unpublished: Vec<String> = p2p["unpublished"].as_array().into_iter().flatten().map(text).collect();
+        if !unpublished.is_empty() {
+            rows.add("", format!("UDP {}, told to nobody before a connection", unpublished.join(", ")));
+        }
         if p2p["known_peers"].as_u64().is_some_and(|known| known > 0) {
             rows.add("", format!("{} in its list of peers (tunnel-p2p peers list)", text(&p2p["known_peers"])));
         }
@@ -98,14 +105,40 @@ fn host(status: &Value, rows: &mut Rows) {
                 Some(name) => format!("{name:?}, "),
                 None => String::new(),
             };
-            rows.add("", format!("client {name}{}, {}", text(&client["peer"]), text(&client["path"])));
+            rows.add("", format!("client {name}{}, {}", text(&client["peer"]), path(client)));
         }
     }
+    network(&p2p["network"], rows);
     let tunnel = &status["tunnel"];
     if tunnel.is_null() {
         rows.add("tunnel server", "none is given");
     } else {
         rows.add("tunnel server", format!("{}: {}", text(&tunnel["url"]), health(&tunnel["health"])));
+    }
+}
+
+/// The relay of a peer, and what it did to stay reachable.
+fn network(network: &Value, rows: &mut Rows) {
+    let relay = &network["relay"];
+    if let Some(url) = relay["url"].as_str() {
+        let state = match (relay["connected"] == true, &relay["denied"], &relay["error"]) {
+            (true, ..) => "connected".to_owned(),
+            (false, Value::String(denied), _) => format!("refuses this peer: {denied}"),
+            (false, _, Value::String(error)) => format!("not connected: {error}"),
+            (false, ..) => "connecting".to_owned(),
+        };
+        rows.add("relay", format!("{url}, {state}"));
+    }
+    let care = &network["care"];
+    let done = [
+        ("relay_moves", "left a failed relay for another"),
+        ("resumes", "woke up"),
+        ("rebuilds", "opened its sockets anew"),
+    ];
+    for (key, what) in done {
+        if let Some(count) = care[key].as_u64().filter(|count| *count > 0) {
+            rows.add("care", format!("{what} {count} x"));
+        }
     }
 }
 
@@ -168,10 +201,26 @@ fn transport(transport: &Value) -> String {
         format!(", client id {}", text(&transport["client_id"]))
     };
     match (&transport["path"], &transport["failure"]) {
-        (Value::String(path), _) => format!("{}, path {path}{id}", text(&transport["health"])),
+        (Value::String(_), _) => format!("{}, path {}{id}", text(&transport["health"]), path(transport)),
         (_, Value::String(failure)) => format!("{}: {failure}", text(&transport["health"])),
         _ => text(&transport["health"]),
     }
+}
+
+/// As `direct to 192.0.2.1:17420 for 5 min 2 s, round trip 3.2 ms`, as far as it is known.
+fn path(path: &Value) -> String {
+    let mut shown = text(&path["path"]);
+    if let Some(remote) = path["remote"].as_str() {
+        let by = if shown == "relayed" { "by" } else { "to" };
+        write!(shown, " {by} {remote}").expect("a string");
+    }
+    if let Some(ms) = path["path_for_ms"].as_u64() {
+        write!(shown, " for {}", millis(ms)).expect("a string");
+    }
+    if let Some(us) = path["rtt_us"].as_u64() {
+        write!(shown, ", round trip {}.{} ms", us / 1000, us / 100 % 10).expect("a string");
+    }
+    shown
 }
 
 fn text(value: &Value) -> String {
@@ -239,14 +288,14 @@ mod tests {
         let shown = status(&json!({
             "role": "host", "service": "http://127.0.0.1:8000", "client_id": "home",
             "health": { "state": "degraded", "message": "the tunnel server is away" },
-            "p2p": { "peer_id": "abc", "addresses": ["127.0.0.1:1"], "clients": [{ "peer": "xyz", "path": "direct" }, { "peer": "uvw", "path": "relayed", "name": "phone" }],
+            "p2p": { "peer_id": "abc", "addresses": ["127.0.0.1:1"], "clients": [{ "peer": "xyz", "path": "direct", "remote": "192.0.2.1:7", "rtt_us": 3_250, "path_for_ms": 65_000 }, { "peer": "uvw", "path": "relayed", "name": "phone" }],
                      "known_peers": 2 },
             "tunnel": { "url": "http://t", "health": { "state": "down", "message": "away" } },
         }));
         for part in [
             "degraded: the tunnel server is away",
             "peer abc",
-            "client xyz, direct",
+            "client xyz, direct to 192.0.2.1:7 for 1 min 5 s, round trip 3.2 ms",
             "client \"phone\", uvw, relayed",
             "2 in its list",
             "http://t: down: away",
