@@ -97,7 +97,10 @@ impl Availability {
         let right = || answers.iter().filter(|answer| answer.is_complete());
         let after = right().filter(|answer| answer.started >= disturbed);
         this.back = after.map(|answer| answer.ended - disturbed).min();
-        let mut ends: Vec<_> = right().map(|answer| answer.ended).collect();
+        // Who begins or ends without an answer has had none until then, and none since.
+        let began = answers.iter().map(|answer| answer.started).min();
+        let ended = answers.iter().map(|answer| answer.ended).max();
+        let mut ends: Vec<_> = right().map(|answer| answer.ended).chain(began).chain(ended).collect();
         ends.sort_unstable();
         this.outage = ends.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
         this
@@ -156,6 +159,7 @@ mod tests {
         let answers = [answer(zero, 0, 10, Ending::Complete), answer(zero, 50, 60, Ending::Wrong(String::new()))];
         let availability = Availability::of(&answers, zero + Duration::from_millis(20));
         assert_eq!((availability.back, availability.wrong), (None, 1));
+        assert_eq!(availability.outage, Duration::from_millis(50));
         let mut record = Record::default();
         availability.note(&mut record);
         assert!(!record.held());

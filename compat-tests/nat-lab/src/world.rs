@@ -199,6 +199,7 @@ fn text(path: &std::path::Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn strings(parts: &[&str]) -> Vec<String> {
+/// For command lines.
+pub(crate) fn strings(parts: &[&str]) -> Vec<String> {
     parts.iter().copied().map(str::to_owned).collect()
 }

@@ -11,7 +11,7 @@ use crate::{
     process::{PATIENCE, Product},
     record::Record,
     topology::{Placement, Shared},
-    world::World,
+    world::{World, strings},
 };
 
 /// How soon a pair that can speak directly must do so, counted from the first answer.
@@ -34,19 +34,20 @@ pub(crate) async fn run(product: Product, placement: Placement, bytes: u64) -> R
     let offline = placement == Placement::Together(Shared::Offline);
     let world = World::build(product, placement, usize::from(!offline)).await?;
     let _relays = world.all_relays().await?;
-    let mut arguments = world.host_arguments(None);
+    let lookup: &[&str] = if offline { &["--lookup", "mdns"] } else { &[] };
+    let host = [world.host_arguments(None), strings(lookup)].concat();
+    let (mut running, ticket) = world.start_host(&host).await?;
     if offline {
-        // Nothing but the name is in the ticket, so that it must be looked up.
-        arguments.extend(["--lookup", "mdns", "--publish", "relay"].map(str::to_owned));
+        // Elsewhere than its ticket says, so that it must be looked up.
+        running.crash().await?;
+        world.host.renew_address().await?;
+        running = world.start_host(&host).await?.0;
     }
-    let (_host, ticket) = world.start_host(&arguments).await?;
+    let _host = running;
 
-    let mut arguments = world.gateway_arguments(Some(&ticket), None);
-    if offline {
-        arguments.extend(["--lookup", "mdns"].map(str::to_owned));
-    }
+    let gateway = [world.gateway_arguments(Some(&ticket), None), strings(lookup)].concat();
     let started = Instant::now();
-    let _gateway = world.start_gateway(&arguments)?;
+    let _gateway = world.start_gateway(&gateway)?;
     let mut record = Record::default();
     let first = first_answer(&world, started, &mut record).await?;
 

@@ -12,11 +12,12 @@ use crate::{availability::Availability, process::Product, record::Record};
 /// How long the host sleeps.
 const SLEEP: Duration = Duration::from_secs(20);
 
-/// How soon requests must be answered when the host is there again.
-const BACK_WITHIN: Duration = Duration::from_secs(3);
+/// How soon requests must be answered when the host is there again: what is left of the 5 s of silence after which the
+/// gateway gives up the connection to the host that was, which it counts from the last path that it has tried.
+const BACK_WITHIN: Duration = Duration::from_secs(8);
 
 /// How long it is watched what comes of it.
-const AFTERWARDS: Duration = Duration::from_secs(5);
+const AFTERWARDS: Duration = Duration::from_secs(9);
 
 /// How long the host is away that is restarted.
 const AWAY: Duration = Duration::from_secs(1);

@@ -28,7 +28,7 @@ const RESTARTED_WITHIN: Duration = Duration::from_secs(5);
 const AWAY: Duration = Duration::from_secs(1);
 
 /// How long it is watched what comes of it.
-const AFTERWARDS: Duration = Duration::from_secs(8);
+const AFTERWARDS: Duration = Duration::from_secs(12);
 
 /// The relay dies while nothing goes through it.
 pub(crate) async fn killed_while_direct(product: Product) -> Result<Record> {

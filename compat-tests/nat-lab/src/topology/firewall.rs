@@ -18,8 +18,6 @@ pub(crate) enum Forbidden {
     PeerUdp,
     /// All UDP but names.
     Udp,
-    /// Everything.
-    Everything,
 }
 
 impl Forbidden {
@@ -27,7 +25,6 @@ impl Forbidden {
         match self {
             Self::PeerUdp => "meta l4proto udp udp dport != { 53, 7842 } udp sport != { 53, 7842 } drop",
             Self::Udp => "meta l4proto udp udp dport != 53 udp sport != 53 drop",
-            Self::Everything => "drop",
         }
     }
 }
@@ -40,6 +37,22 @@ pub(crate) fn forbid(router: &Router, what: Forbidden) -> Result<()> {
             chain forward {{
                 type filter hook forward priority -20; policy accept;
                 {rule}
+            }}
+        }}"
+    );
+    router.run_sync(move || nft(&rules))
+}
+
+/// The router's line is dead. What goes from one of its ports to another is not touched: where the kernel shows bridged
+/// packets to the rules for routed ones, a rule without an interface would stop those too.
+pub(crate) fn cut_off(router: &Router) -> Result<()> {
+    let wan = uplink(router)?;
+    let rules = format!(
+        "table inet {TABLE} {{
+            chain forward {{
+                type filter hook forward priority -20; policy accept;
+                iifname \"{wan}\" drop
+                oifname \"{wan}\" drop
             }}
         }}"
     );
@@ -71,13 +84,17 @@ pub(crate) fn isolate(device: &Device, from: &Device) -> Result<()> {
 
 /// The router gives all UDP but names this port from now on. Flows that it knows keep theirs.
 pub(crate) fn map_to(router: &Router, port: u16) -> Result<()> {
-    let wan = router.interfaces().first().map(|interface| interface.name().to_owned());
-    let wan = wan.context("a router without an uplink")?;
+    let wan = uplink(router)?;
     let address = router.uplink_ip().context("a router without an address")?;
     let rule = format!(
         "insert rule ip nat postrouting oifname \"{wan}\" meta l4proto udp udp dport != 53 snat to {address}:{port}"
     );
     router.run_sync(move || nft(&rule))
+}
+
+fn uplink(router: &Router) -> Result<String> {
+    let wan = router.interfaces().first().map(|interface| interface.name().to_owned());
+    wan.context("a router without an uplink")
 }
 
 fn nft(rules: &str) -> Result<()> {

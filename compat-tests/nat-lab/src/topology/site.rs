@@ -3,10 +3,7 @@
 use anyhow::{Context, Result};
 use patchbay::{Device, IpSupport, Lab, Nat, NatConfig, NatFiltering, NatMapping, Router, RouterBuilder, RouterPreset};
 
-use super::{
-    Network, Placement, Shared,
-    firewall::{self, Forbidden},
-};
+use super::{Network, Placement, Shared, firewall};
 
 /// A machine and the routers between it and the internet, the nearest first.
 #[derive(Clone, Debug)]
@@ -55,7 +52,7 @@ impl Site {
                 firewall::isolate(&host, &gateway)?;
                 firewall::isolate(&gateway, &host)?;
             }
-            Shared::Offline => firewall::forbid(&router, Forbidden::Everything)?,
+            Shared::Offline => firewall::cut_off(&router)?,
         }
         let site = |device| Self { device, routers: vec![router.clone()] };
         Ok((site(host), site(gateway)))
@@ -64,6 +61,13 @@ impl Site {
     /// The router that has the address which others see.
     pub(crate) fn outermost(&self) -> Result<&Router> {
         self.routers.last().context("a site has a router")
+    }
+
+    /// The machine gets another address in the same network.
+    pub(crate) async fn renew_address(&self) -> Result<()> {
+        self.device.iface("eth0").context("a device has an interface")?.renew_ip().await?;
+        // The kernel has taken the routes with the address.
+        self.device.set_default_route("eth0").await
     }
 
     /// Unplugs the machine and plugs it in somewhere else, as a phone does that leaves the house.
