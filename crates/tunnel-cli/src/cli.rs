@@ -410,8 +410,8 @@ Examples:
 
 Ports: TCP 443 (HTTPS) and UDP 7842 (QUIC address discovery, with which most peers
 find a direct path). A relay sees who connects to whom and how much passes, but not
-what. kill -HUP PID reads the certificate files again; they are also looked at
-every minute.";
+what. kill -HUP PID reads the files of certificate and tokens again, and ends the
+connections of tokens that are gone; certificates are also looked at every minute.";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:

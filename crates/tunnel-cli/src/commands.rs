@@ -42,7 +42,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
         Command::Mode(options) => mode::run(&options, &file, output),
         Command::Explain(options) => explain::run(&options, &file, output),
         Command::TunnelServer(options) => tunnel_server::run(&layered(&file, "tunnel-server", &options)?, output),
-        Command::Relay(options) => relay::run(layered(&file, "relay", &*options)?, output),
+        Command::Relay(options) => relay::run(&layered(&file, "relay", &*options)?, output),
         Command::Demo(options) => demo::run(&options, output),
         Command::Compat(options) => compat::run(&options, output),
         Command::Bench(options) => bench::run(&options, output),

@@ -1,9 +1,13 @@
 //! Who may use a relay.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use iroh_base::EndpointId;
-use iroh_relay::server::{self, AccessControl, ClientRequest};
+use iroh_relay::server::{self, AccessControl, ClientRequest, ConnectionId};
 use subtle::{Choice, ConstantTimeEq};
 use tracing::info;
 
@@ -51,13 +55,78 @@ impl fmt::Debug for Access {
 }
 
 /// The access of a relay that runs.
-pub(crate) struct Guard {
+pub(crate) struct Guard(Mutex<State>);
+
+struct State {
+    rules: Rules,
+    /// Who is in, and with which token.
+    admitted: BTreeMap<EndpointId, Vec<(ConnectionId, Option<String>)>>,
+}
+
+impl Guard {
+    pub(crate) const fn new(rules: Rules) -> Self {
+        Self(Mutex::new(State { rules, admitted: BTreeMap::new() }))
+    }
+
+    /// Whether everybody comes in.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().rules.open
+    }
+
+    /// Decides by other rules from now on, and says who came in and would not come in now.
+    pub(crate) fn replace(&self, rules: Rules) -> Vec<(EndpointId, ConnectionId)> {
+        let mut state = self.lock();
+        state.rules = rules;
+        let connections = state.admitted.iter().flat_map(|(peer, all)| all.iter().map(move |one| (*peer, one)));
+        connections
+            .filter(|(peer, (_, token))| state.rules.refusal(*peer, token.as_deref()).is_some())
+            .map(|(peer, (connection, _))| (peer, *connection))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Guard {
+    /// Without the tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("open", &self.is_open()).finish_non_exhaustive()
+    }
+}
+
+impl AccessControl for Guard {
+    async fn on_connect(&self, request: &ClientRequest) -> server::Access {
+        let (peer, token) = (request.endpoint_id(), request.auth_token());
+        let mut state = self.lock();
+        if let Some(reason) = state.rules.refusal(peer, token.as_deref()) {
+            info!(%peer, reason, "a client was refused");
+            return server::Access::Deny { reason: Some(reason) };
+        }
+        state.admitted.entry(peer).or_default().push((request.connection_id(), token));
+        server::Access::Allow
+    }
+
+    fn on_disconnect(&self, peer: EndpointId, connection: ConnectionId) {
+        let mut state = self.lock();
+        if let Some(connections) = state.admitted.get_mut(&peer) {
+            connections.retain(|(known, _)| *known != connection);
+            if connections.is_empty() {
+                state.admitted.remove(&peer);
+            }
+        }
+    }
+}
+
+/// Access whose tokens and peer ids have been checked.
+pub(crate) struct Rules {
     open: bool,
     tokens: Vec<String>,
     peers: BTreeSet<EndpointId>,
 }
 
-impl Guard {
+impl Rules {
     /// Checks tokens and peer ids.
     pub(crate) fn new(access: Access) -> Result<Self, RelayError> {
         let Access::Listed { tokens, peers } = access else {
@@ -112,23 +181,3 @@ impl Guard {
 
 /// 32 bytes.
 const ID_DIGITS: usize = 64;
-
-impl fmt::Debug for Guard {
-    /// Without the tokens.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard").field("open", &self.open).finish_non_exhaustive()
-    }
-}
-
-impl AccessControl for Guard {
-    async fn on_connect(&self, request: &ClientRequest) -> server::Access {
-        let peer = request.endpoint_id();
-        match self.refusal(peer, request.auth_token().as_deref()) {
-            None => server::Access::Allow,
-            Some(reason) => {
-                info!(%peer, reason, "a client was refused");
-                server::Access::Deny { reason: Some(reason) }
-            }
-        }
-    }
-}

@@ -11,11 +11,12 @@ use std::{
 use iroh_metrics::{Registry, service::MetricsServer};
 use iroh_relay::server::{self, CertConfig, QuicConfig, Server, ServerConfig, SpawnError};
 use rustls::{crypto::ring, pki_types::ServerName};
-use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
-    Access, Certificate, LETS_ENCRYPT, RelayConfig, RelayError, TlsConfig, access::Guard, certificate::CertificateFiles,
+    Access, Certificate, LETS_ENCRYPT, RelayConfig, RelayError, TlsConfig,
+    access::{Guard, Rules},
+    certificate::CertificateFiles,
 };
 
 /// How long clients may take to let go. Closing a QUIC endpoint waits for three round trips; the rest is instant.
@@ -29,18 +30,20 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Relay {
     server: Server,
     metrics: Option<MetricsServer>,
+    guard: Arc<Guard>,
     files: Option<Arc<CertificateFiles>>,
     needs_ca: bool,
     url: Option<String>,
     http: Option<SocketAddr>,
-    _watcher: Option<AbortOnDropHandle<()>>,
+    _watcher: JoinSet<()>,
 }
 
 impl Relay {
     /// Starts a relay on the current runtime. Dropping the future starts nothing.
-    pub async fn start(config: RelayConfig) -> Result<Self, RelayError> {
+    pub async fn start(mut config: RelayConfig) -> Result<Self, RelayError> {
         let address = config.address();
-        if matches!(config.access, Access::LoopbackOnly) && !address.ip().is_loopback() {
+        let access = std::mem::take(&mut config.access);
+        if matches!(access, Access::LoopbackOnly) && !address.ip().is_loopback() {
             return Err(RelayError::Unprotected { address });
         }
         let name = config.name()?;
@@ -48,7 +51,8 @@ impl Relay {
         let unused = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let http = if config.tls.is_some() { config.http.unwrap_or(unused) } else { address };
         let mut relay = server::RelayConfig::new(http);
-        relay.access = Arc::new(Guard::new(config.access.clone())?);
+        let guard = Arc::new(Guard::new(Rules::new(access)?));
+        relay.access = Arc::<Guard>::clone(&guard);
         relay.limits.client_rx = config.client_rate.map(crate::ClientRate::limit).transpose()?;
         let mut started = ServerConfig::default();
         let mut files = None;
@@ -69,8 +73,11 @@ impl Relay {
             Some(address) => Some(serve_metrics(address, &server).await?),
             None => None,
         };
-        let watcher = files.clone().map(|files| AbortOnDropHandle::new(tokio::spawn(files.watch())));
-        let mut relay = Self { server, metrics, files, needs_ca, url: None, http: None, _watcher: watcher };
+        let mut watcher = JoinSet::new();
+        if let Some(files) = &files {
+            watcher.spawn(Arc::clone(files).watch());
+        }
+        let mut relay = Self { server, metrics, guard, files, needs_ca, url: None, http: None, _watcher: watcher };
         relay.http = relay.server.http_addr().filter(|_| config.tls.is_none() || config.http.is_some());
         relay.url = relay.url_of(name.as_ref());
         Ok(relay)
@@ -112,6 +119,21 @@ impl Relay {
     #[must_use]
     pub const fn needs_ca(&self) -> bool {
         self.needs_ca
+    }
+
+    /// Decides by this from now on, and says how many connections it ended: those of clients that came in and would not
+    /// come in now. A client that is just coming in may escape that until it connects again.
+    ///
+    /// If the access is wrong, or would open a relay to a network that was not open, the old one stays.
+    pub fn set_access(&self, access: Access) -> Result<usize, RelayError> {
+        let address = self.https().or(self.http).filter(|address| !address.ip().is_loopback());
+        if let (Access::LoopbackOnly, Some(address)) = (&access, address) {
+            return Err(RelayError::Unprotected { address });
+        }
+        let outsiders = self.guard.replace(Rules::new(access)?);
+        let Some(service) = self.server.relay_service() else { return Ok(0) };
+        let clients = service.clients();
+        Ok(outsiders.into_iter().filter(|(peer, connection)| clients.disconnect(*peer, Some(*connection))).count())
     }
 
     /// Reads the files of the certificate again and says whether it is another one. If they cannot be used, the old one

@@ -1,6 +1,8 @@
 //! What is particular to the Iroh backend, over real endpoints on loopback. What it shares with every other backend is
 //! in `compat-tests`.
 
+mod care;
+mod lookup;
 mod paths;
 mod refusal;
 mod relayed;

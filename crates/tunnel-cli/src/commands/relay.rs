@@ -2,8 +2,9 @@
 
 use std::{
     io::ErrorKind,
-    net::{Ipv6Addr, SocketAddr},
-    path::{Path, PathBuf},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    os::unix::fs::DirBuilderExt,
+    path::Path,
 };
 
 use serde_json::json;
@@ -17,39 +18,25 @@ use crate::{
     state::StateDir,
 };
 
-const HTTPS: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 443);
+/// Where clients look for address discovery.
+const QUIC_PORT: u16 = 7842;
+
+const HTTPS: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 443);
 
 /// Runs a relay until it is told to stop.
-pub(super) fn run(options: RelayOptions, output: Output) -> Result<Outcome, CliError> {
-    let access = access(&options)?;
-    let told = Told {
-        access: match &access {
-            Access::Listed { tokens, peers } if tokens.is_empty() && !peers.is_empty() => "allow-list",
-            Access::Listed { peers, .. } if peers.is_empty() => "token",
-            Access::Listed { .. } => "token-or-allow-list",
-            _ => "open",
-        },
-        token_file: options.access_token_file.clone(),
-        quic_port_is_usual: options.quic_port.is_none(),
-    };
+pub(super) fn run(options: &RelayOptions, output: Output) -> Result<Outcome, CliError> {
     let mut config = RelayConfig::new();
-    config.tls = tls(&options)?;
+    config.access = access(options)?;
+    config.tls = tls(options)?;
     config.http = options.http;
-    config.host = options.host;
-    config.access = access;
+    config.host.clone_from(&options.host);
     config.metrics = options.metrics;
     config.client_rate = options.client_rate.map(ClientRate::new);
-    block_on_all_cores(serve(config, told, output))
+    block_on_all_cores(serve(config, options, output))
 }
 
-/// What is said of the relay, beside what it knows itself.
-struct Told {
-    access: &'static str,
-    token_file: Option<PathBuf>,
-    quic_port_is_usual: bool,
-}
-
-async fn serve(config: RelayConfig, told: Told, output: Output) -> Result<Outcome, CliError> {
+async fn serve(config: RelayConfig, options: &RelayOptions, output: Output) -> Result<Outcome, CliError> {
+    let access = access_name(&config.access);
     let mut signals = Signals::listen()?;
     let mut reloads = Reloads::listen()?;
     let mut relay = Relay::start(config).await.map_err(not_started)?;
@@ -60,14 +47,14 @@ async fn serve(config: RelayConfig, told: Told, output: Output) -> Result<Outcom
         "https": relay.https(),
         "quic": relay.quic(),
         "metrics": relay.metrics(),
-        "access": told.access,
+        "access": access,
     }));
-    explain(&relay, &told, output);
+    explain(&relay, access, options, output);
     loop {
         tokio::select! {
             biased;
             () = signals.next() => break,
-            () = reloads.next() => reload(&relay, output).await,
+            () = reloads.next() => reload(&relay, options, output).await,
             error = relay.finished() => return Err(CliError::failed("the relay stopped").because(error)),
         }
     }
@@ -77,21 +64,33 @@ async fn serve(config: RelayConfig, told: Told, output: Output) -> Result<Outcom
     Ok(Outcome::Done)
 }
 
-async fn reload(relay: &Relay, output: Output) {
-    match relay.reload_certificate().await {
-        Ok(changed) => {
-            output.note(if changed { "The certificate is another one." } else { "The certificate is the same." });
-            output.json(&json!({ "event": "reloaded", "certificate_changed": changed }));
-        }
-        Err(error) => {
-            output.note(format!("The certificate stays the old one: {error}"));
-            output.json(&json!({ "event": "reload-failed", "message": error.to_string() }));
-        }
+/// Reads the files again: those of the certificate, and that of the tokens. What cannot be used stays as it was.
+async fn reload(relay: &Relay, options: &RelayOptions, output: Output) {
+    let access = access(options).and_then(|access| {
+        let ended = relay.set_access(access);
+        ended.map_err(|error| CliError::usage("the access stays as it was").because(error))
+    });
+    let certificate = relay.reload_certificate().await;
+    let certificate = certificate.map_err(|error| CliError::usage("the certificate stays the old one").because(error));
+    let errors: Vec<_> =
+        [access.as_ref().err(), certificate.as_ref().err()].into_iter().flatten().map(ToString::to_string).collect();
+    for error in &errors {
+        output.note(format!("Not read again: {error}"));
     }
+    if let (Ok(ended), Ok(changed)) = (&access, &certificate) {
+        let certificate = if *changed { "another" } else { "the same" };
+        output.note(format!("Read again: {certificate} certificate; connections ended: {ended}"));
+    }
+    output.json(&json!({
+        "event": "reloaded",
+        "certificate_changed": certificate.as_ref().ok(),
+        "connections_ended": access.as_ref().ok(),
+        "errors": errors,
+    }));
 }
 
 /// Says what the operator does next.
-fn explain(relay: &Relay, told: &Told, output: Output) {
+fn explain(relay: &Relay, access: &str, options: &RelayOptions, output: Output) {
     let address = relay.https().or(relay.http());
     let port = address.map_or(0, |address| address.port());
     let scheme = if relay.https().is_some() { "https" } else { "http" };
@@ -111,26 +110,39 @@ fn explain(relay: &Relay, told: &Told, output: Output) {
     if relay.https().is_some() && relay.quic().is_none() {
         output.note("No address discovery: most peers behind NAT routers stay on the relay.");
     }
-    if let (Some(quic), false) = (relay.quic(), told.quic_port_is_usual) {
-        output.note(format!("Address discovery is at UDP port {}; clients expect 7842.", quic.port()));
+    if let Some(quic) = relay.quic().filter(|quic| quic.port() != QUIC_PORT) {
+        output.note(format!("Address discovery is at UDP port {}; clients expect {QUIC_PORT}.", quic.port()));
     }
-    if told.access == "open" && !loopback {
+    if access == "open" && !loopback {
         output.note("Open: whoever reaches this relay can use it.");
     }
     if relay.metrics().is_some_and(|metrics| !metrics.ip().is_loopback()) {
         output.note("The metrics have no password, and are reached from other machines.");
     }
-    let mut flags = format!("--relay {url}");
-    if told.access.starts_with("token") {
-        let file = told.token_file.as_deref().unwrap_or(Path::new("FILE"));
-        flags += &format!(" --relay-token-file {}", file.display());
-    }
-    if relay.needs_ca() {
-        flags += " --relay-ca FILE";
-    }
+    let token = if access.starts_with("token") {
+        let file = options.access_token_file.as_deref().unwrap_or(Path::new("FILE"));
+        format!(" --relay-token-file {}", file.display())
+    } else {
+        String::new()
+    };
+    let authority = if relay.needs_ca() { " --relay-ca FILE" } else { "" };
+    let flags = format!("--relay {url}{token}{authority}");
     output.note(format!("Use it with  tunnel-p2p host {flags} ...  and  tunnel-p2p gateway {flags} ..."));
     if relay.needs_ca() {
-        output.note("The file of --relay-ca is the root of the certificate (PEM), which no client knows by itself.");
+        output.note(
+            "The file of --relay-ca is the root of the certificate (PEM), which no client knows by itself; of a \
+             certificate that signs itself, that is the file of --tls-cert.",
+        );
+    }
+}
+
+/// How it is called in the output.
+fn access_name(access: &Access) -> &'static str {
+    match access {
+        Access::Listed { peers, .. } if peers.is_empty() => "token",
+        Access::Listed { tokens, .. } if tokens.is_empty() => "allow-list",
+        Access::Listed { .. } => "token-or-allow-list",
+        _ => "open",
     }
 }
 
@@ -222,8 +234,6 @@ fn acme_config(options: &RelayOptions) -> Result<AcmeConfig, CliError> {
 
 /// The directory, which nobody else can read if it is made here.
 fn private_directory(directory: &Path) -> Result<(), CliError> {
-    use std::os::unix::fs::DirBuilderExt;
-
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
         CliError::start(format!("the directory {} cannot be made", directory.display()))
             .because(error)

@@ -245,7 +245,7 @@ const NOTES: &[(&str, &[Note])] = &[
             start("acme-dir", "Holds private keys: made at mode 0700."),
             start("acme-directory", ""),
             start("access-token", IN_THE_PROCESS_LIST),
-            start("access-token-file", SECRET_FILE),
+            start("access-token-file", "Keep it at mode 0600; that is not checked. Read again at SIGHUP."),
             start("allow-peer", "Its key proves that a peer is the one it says it is."),
             start("open", "Strangers use up your traffic; they still cannot read anything."),
             start("quic-port", "Answers everybody, also those whom the relay refuses."),

@@ -6,6 +6,7 @@ mod config;
 mod dual;
 mod mode;
 mod pairing;
+mod relay;
 mod routing;
 mod simulate;
 mod starting;
