@@ -87,12 +87,9 @@ impl IrohP2P {
     }
 
     async fn open(config: IrohConfig) -> Result<Self, P2PError> {
-        let endpoint = endpoint::open(&config, &[]).await?;
+        let relays = RelayList::new(config.relays.configs()?);
+        let endpoint = endpoint::open(&config, &relays, &[]).await?;
         endpoint::settled(&endpoint, &config).await;
-        let relays = match &config.relays {
-            Relays::None | Relays::OfPeers { .. } => RelayList::default(),
-            Relays::N0 | Relays::Custom(_) => RelayList::new(config.relays.mode()?.relay_map().relays::<Vec<_>>()),
-        };
         let shared = Arc::new(Shared {
             config,
             current: Current::new(endpoint),

@@ -98,6 +98,7 @@ impl<C: P2PConnection> Control<C> {
         let mut ticks = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
+        let mut progress = channel.progress();
         let mut number = 0;
         let mut drained = false;
         loop {
@@ -116,6 +117,12 @@ impl<C: P2PConnection> Control<C> {
                     self.write(buffer).await?;
                 }
                 _ = ticks.tick() => {
+                    // After a change of paths the control stream may stand still while bodies move: that is life, too.
+                    let now = channel.progress();
+                    if now != progress {
+                        progress = now;
+                        heard = Instant::now();
+                    }
                     if heard.elapsed() > PING_TIMEOUT {
                         return Err(no_answer(PING_TIMEOUT));
                     }

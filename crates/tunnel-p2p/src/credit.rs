@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -27,7 +27,11 @@ const REGISTER_AT: u32 = 64;
 
 /// The credits of the streams that this side writes on one connection.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(Mutex<BTreeMap<u64, Arc<Semaphore>>>);
+pub(crate) struct Ledger {
+    credits: Mutex<BTreeMap<u64, Arc<Semaphore>>>,
+    /// Frames handed to the transport, which takes no more than its windows while nothing gets through.
+    sent: AtomicU64,
+}
 
 impl Ledger {
     /// Credits from the peer. Unknown streams have ended already.
@@ -39,8 +43,13 @@ impl Ledger {
         }
     }
 
+    /// How many frames were sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Semaphore>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.credits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -60,6 +69,11 @@ impl SendCredit {
 
     /// Waits for the right to send one frame. Cancel safe: nothing is taken before it returns.
     pub(crate) async fn take(&mut self) {
+        self.wait().await;
+        self.ledger.sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn wait(&mut self) {
         if self.sent < REGISTER_AT {
             self.sent += 1;
             return;
@@ -88,9 +102,16 @@ impl Drop for SendCredit {
 pub(crate) struct Outbox {
     owed: Mutex<BTreeMap<u64, u32>>,
     changed: Notify,
+    /// Frames that were received and consumed.
+    consumed: AtomicU64,
 }
 
 impl Outbox {
+    /// How many frames were consumed.
+    pub(crate) fn consumed(&self) -> u64 {
+        self.consumed.load(Ordering::Relaxed)
+    }
+
     fn add(&self, stream: u64, frames: u32) {
         let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
         let sum = owed.entry(stream).or_default();
@@ -125,6 +146,7 @@ impl ReceiveCredit {
 
     /// One frame was consumed.
     pub(crate) fn consumed(&self) {
+        self.outbox.consumed.fetch_add(1, Ordering::Relaxed);
         let consumed = self.consumed.fetch_add(1, Ordering::Relaxed) + 1;
         if consumed >= PORTION {
             self.consumed.store(0, Ordering::Relaxed);

@@ -37,6 +37,11 @@ impl<C: P2PConnection> Channel<C> {
         Arc::new(Self { connection, ledger: Arc::default(), outbox: Arc::default() })
     }
 
+    /// Grows while bodies and WebSockets move on this connection.
+    pub(crate) fn progress(&self) -> u64 {
+        self.ledger.sent().wrapping_add(self.outbox.consumed())
+    }
+
     pub(crate) fn send_credit(&self, stream: u64) -> SendCredit {
         SendCredit::new(Arc::clone(&self.ledger), stream)
     }

@@ -15,6 +15,8 @@ pub(super) struct Attempts(Mutex<Unanswered>);
 struct Unanswered {
     count: u32,
     since: Option<Instant>,
+    /// When the last one began.
+    last: Option<Instant>,
 }
 
 impl Attempts {
@@ -28,6 +30,12 @@ impl Attempts {
         let mut unanswered = self.lock();
         unanswered.count = unanswered.count.saturating_add(1);
         unanswered.since.get_or_insert(began);
+        unanswered.last = Some(began);
+    }
+
+    /// Whether an attempt that began after `moment` got no answer, and none since did.
+    pub(super) fn timed_out_after(&self, moment: Instant) -> bool {
+        self.lock().last.is_some_and(|began| began >= moment)
     }
 
     pub(super) fn failing_since(&self) -> Option<Instant> {

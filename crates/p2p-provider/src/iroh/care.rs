@@ -28,10 +28,24 @@ use self::{
 use super::{Shared, endpoint};
 
 /// How often everything is looked at that tells no news by itself.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(250);
 
 /// How long a connection over a relay that was lost may take to find another way. A relay that restarts is back sooner.
-const LOST_RELAY_GRACE: Duration = Duration::from_secs(1);
+const LOST_RELAY_GRACE: Duration = Duration::from_millis(500);
+
+/// A connection on which nothing arrived for this long may have lost its relay: each side says once a second that it
+/// lives.
+const QUIET_MIN: Duration = Duration::from_millis(1250);
+
+/// How long a relay may take to accept a TCP connection when that is in doubt, and how often it is asked.
+const KNOCK_TIMEOUT: Duration = Duration::from_millis(700);
+const KNOCK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A change of the network is remembered for so long.
+const CHANGE_MEMORY: Duration = Duration::from_mins(1);
+
+/// How often relays are asked anew for our public address because a direct path was lost.
+const ASK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A wedged endpoint may hang when it is closed, too.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -82,6 +96,10 @@ pub(super) struct Care {
     /// Relays that were lost, and when connections that still go through them are given up.
     lost: BTreeMap<RelayUrl, Instant>,
     without_relay_since: Option<Instant>,
+    /// When the network last changed, until that is dealt with.
+    changed: Option<Instant>,
+    last_knock: Option<Instant>,
+    last_asked: Option<Instant>,
 }
 
 impl Care {
@@ -89,7 +107,17 @@ impl Care {
         let now = Instant::now();
         let watchdog = Watchdog::new(now, shared.config.stuck_after);
         let clock = Clock::new(now, wall_clock());
-        Self { shared, clock, home: HomeCare::new(), watchdog, lost: BTreeMap::new(), without_relay_since: None }
+        Self {
+            shared,
+            clock,
+            home: HomeCare::new(),
+            watchdog,
+            lost: BTreeMap::new(),
+            without_relay_since: None,
+            changed: None,
+            last_knock: None,
+            last_asked: None,
+        }
     }
 
     /// Runs until the peer is closed.
@@ -117,21 +145,28 @@ impl Care {
                     None => std::future::pending().await,
                 }
             };
+            let mut dead = Vec::new();
             tokio::select! {
                 biased;
                 () = &mut closed => return None,
                 changed = addresses.updated() => {
                     let now: BTreeSet<SocketAddr> = changed.ok()?.ip_addrs().copied().collect();
                     if now.difference(&known).next().is_some() {
-                        self.shared.news.tell();
+                        self.network_changed();
                     }
                     known = now;
                 }
                 changed = relays.updated() => {
                     changed.ok()?;
                 }
-                _ = tick.tick() => self.look_at_the_clock(endpoint).await,
-                () = give_up => self.give_up_lost(),
+                _ = tick.tick() => {
+                    self.look_at_the_clock(endpoint).await;
+                    dead = self.dead_relays().await;
+                    self.look_at_the_paths(endpoint, relays.get().first()).await;
+                }
+                () = give_up => if let Some(why) = self.give_up_lost() {
+                    return Some(why);
+                },
             }
             let status = relays.get();
             let now_home = status.iter().find(|status| status.is_connected()).map(|status| status.url().clone());
@@ -141,11 +176,16 @@ impl Care {
                 }
                 home = now_home;
             }
-            self.look_at_the_relay(endpoint, status.first()).await;
+            self.look_at_the_relays(endpoint, status.first(), &dead).await;
             if let Some(why) = self.look_at_the_whole(status.first()) {
                 return Some(why);
             }
         }
+    }
+
+    fn network_changed(&mut self) {
+        self.changed = Some(Instant::now());
+        self.shared.news.tell();
     }
 
     async fn look_at_the_clock(&mut self, endpoint: &Endpoint) {
@@ -153,14 +193,47 @@ impl Care {
             tracing::info!("the machine slept for {} s", slept.as_secs());
             self.shared.counters.resumes.fetch_add(1, Ordering::Relaxed);
             endpoint.network_change().await;
-            self.shared.news.tell();
+            self.network_changed();
         }
     }
 
-    async fn look_at_the_relay(&mut self, endpoint: &Endpoint, status: Option<&RelayStatus>) {
+    /// The relays of silent connections that accept no TCP connection either. Iroh tells the state of the home only.
+    async fn dead_relays(&mut self) -> Vec<RelayUrl> {
+        let now = Instant::now();
+        if self.last_knock.is_some_and(|last| now.saturating_duration_since(last) < KNOCK_INTERVAL) {
+            return Vec::new();
+        }
+        let mut quiet = self.shared.registry.quiet_relays(now, QUIET_MIN);
+        quiet.retain(|url| self.shared.relays.is_listed(url));
+        if quiet.is_empty() || self.shared.relays.listed() < 2 {
+            return Vec::new();
+        }
+        self.last_knock = Some(now);
+        let knocks = quiet.into_iter().map(|url| async move { (!is_open(&url).await).then_some(url) });
+        futures::future::join_all(knocks).await.into_iter().flatten().collect()
+    }
+
+    /// After the loss of a direct path our public address may be another one. Iroh itself asks every 20 to 26 s.
+    async fn look_at_the_paths(&mut self, endpoint: &Endpoint, status: Option<&RelayStatus>) {
+        let now = Instant::now();
+        let recently = self.last_asked.is_some_and(|last| now.saturating_duration_since(last) < ASK_INTERVAL);
+        if !self.shared.registry.fell_back() || recently {
+            return;
+        }
+        let Some(url) = status.map(RelayStatus::url) else { return };
+        if self.shared.relays.is_listed(url)
+            && let Some(config) = self.shared.relays.list(url)
+        {
+            self.last_asked = Some(now);
+            // The same as before; but any change of the list makes it ask at once.
+            endpoint.insert_relay(url.clone(), config).await;
+        }
+    }
+
+    async fn look_at_the_relays(&mut self, endpoint: &Endpoint, status: Option<&RelayStatus>, dead: &[RelayUrl]) {
         let home = status.map(|status| Home { url: status.url().clone(), link: link(status) });
         let listed = self.shared.relays.listed();
-        let steps = self.home.look(Instant::now(), home.as_ref(), listed);
+        let steps = self.home.look(Instant::now(), home.as_ref(), dead, listed);
         if steps.is_empty() {
             return;
         }
@@ -172,6 +245,7 @@ impl Care {
                     }
                 }
                 Step::Remove(url) => {
+                    let status = status.filter(|status| *status.url() == url);
                     tracing::warn!("the relay {url} failed ({}); looking for another", why_failed(status));
                     self.shared.counters.relay_moves.fetch_add(1, Ordering::Relaxed);
                     self.shared.relays.unlist(&url);
@@ -183,16 +257,23 @@ impl Care {
         }
     }
 
-    /// Closes what still goes through a relay that is gone, so that it is dialled again over another.
-    fn give_up_lost(&mut self) {
+    /// Gives up what still goes through a relay that is gone, so that it is made again over another. Says why the endpoint
+    /// is to be replaced, if nothing that lives is in the way of that.
+    fn give_up_lost(&mut self) -> Option<Why> {
         let now = Instant::now();
         let due: Vec<_> = self.lost.iter().filter(|(_, due)| **due <= now).map(|(url, _)| url.clone()).collect();
         for url in due {
             self.lost.remove(&url);
-            if !self.shared.relays.is_listed(&url) {
-                self.shared.registry.close_relayed_by(&url, VarInt::from_u32(0), "its relay is gone");
+            if self.shared.relays.is_listed(&url) {
+                continue;
             }
+            let traffic = self.shared.registry.traffic(&url, now, self.shared.config.path_idle_timeout);
+            if traffic.through && !traffic.beside {
+                return Some(Why::RelayGone);
+            }
+            self.shared.registry.close_relayed_by(&url, VarInt::from_u32(0), "its relay is gone");
         }
+        None
     }
 
     fn look_at_the_whole(&mut self, status: Option<&RelayStatus>) -> Option<Why> {
@@ -201,6 +282,14 @@ impl Care {
         let wanted = self.shared.config.relays.are_known() && !connected;
         self.without_relay_since = wanted.then(|| self.without_relay_since.unwrap_or(now));
         let pulse = self.shared.registry.pulse(now, self.shared.config.idle_timeout * 2);
+        if let Some(changed) = self.changed {
+            if pulse.alive && !pulse.silent && now.saturating_duration_since(changed) > CHANGE_MEMORY {
+                self.changed = None;
+            } else if !pulse.alive && self.shared.attempts.timed_out_after(changed) {
+                self.changed = None;
+                return Some(Why::Moved);
+            }
+        }
         self.watchdog.look(
             now,
             Vitals {
@@ -220,14 +309,16 @@ impl Care {
         if timeout(CLOSE_TIMEOUT, endpoint.close()).await.is_err() {
             tracing::warn!("the old endpoint does not close");
         }
-        self.home = HomeCare::new();
         self.lost.clear();
-        self.shared.relays.list_all();
+        if why != Why::RelayGone {
+            self.home = HomeCare::new();
+            self.shared.relays.list_all();
+        }
         let mut attempts = 0;
         while !self.shared.current.is_closed() {
             attempts += 1;
             let ports = if attempts <= REOPEN_SAME { &bound[..] } else { &[] };
-            match Box::pin(endpoint::open(&self.shared.config, ports)).await {
+            match Box::pin(endpoint::open(&self.shared.config, &self.shared.relays, ports)).await {
                 Ok(endpoint) => return self.install(endpoint).await,
                 Err(error) => tracing::warn!("the endpoint cannot be opened anew, trying again: {error}"),
             }
@@ -236,15 +327,31 @@ impl Care {
     }
 
     async fn install(&self, endpoint: Endpoint) {
-        for (url, config) in self.shared.relays.learned() {
-            endpoint.insert_relay(url, config).await;
-        }
         endpoint.set_alpns(self.shared.listener.protocols());
         match self.shared.current.replace(endpoint) {
             Ok(()) => self.shared.news.tell(),
             Err(endpoint) => endpoint.close().await,
         }
     }
+}
+
+/// Whether a relay accepts TCP connections. If its name cannot be resolved that is no sign of its end.
+async fn is_open(url: &RelayUrl) -> bool {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return true };
+    // IPv6 addresses stand in brackets in URLs.
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let knock = async {
+        let addresses = tokio::net::lookup_host((host, port)).await.ok()?;
+        let mut refused = None;
+        for address in addresses {
+            match tokio::net::TcpStream::connect(address).await {
+                Ok(_) => return Some(true),
+                Err(_) => refused = Some(false),
+            }
+        }
+        refused
+    };
+    timeout(KNOCK_TIMEOUT, knock).await.unwrap_or(Some(false)).unwrap_or(true)
 }
 
 fn link(status: &RelayStatus) -> Link {

@@ -12,7 +12,7 @@ use iroh::{
 };
 use tokio::time::timeout;
 
-use super::config::IrohConfig;
+use super::{config::IrohConfig, relay_list::RelayList};
 use crate::{ConnectionConfig, P2PError, PeerId};
 
 /// TLS alert 120, `no_application_protocol` (RFC 7301 §3.2).
@@ -28,17 +28,16 @@ const ADDRESS_TIMEOUT: Duration = Duration::from_secs(1);
 const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Opens the sockets. `bound`: where they were before, to have the same ports again.
-pub(super) async fn open(config: &IrohConfig, bound: &[SocketAddr]) -> Result<Endpoint, P2PError> {
+pub(super) async fn open(config: &IrohConfig, relays: &RelayList, bound: &[SocketAddr]) -> Result<Endpoint, P2PError> {
     let invalid = |field, message: String| P2PError::Config { field, message };
     if config.external_addresses.len() > EXTERNAL_ADDRESSES_MAX {
         let message =
             format!("{} are given, at most {EXTERNAL_ADDRESSES_MAX} can be told", config.external_addresses.len());
         return Err(invalid("external_addresses", message));
     }
-    let relay_mode = config.relays.mode()?;
     let mut builder = Endpoint::builder(presets::Minimal)
         .secret_key(iroh::SecretKey::from_bytes(&config.secret_key.to_bytes()))
-        .relay_mode(relay_mode)
+        .relay_mode(relays.mode(&config.relays))
         .ca_tls_config(CaTlsConfig::embedded().with_extra_roots(config.root_certificates.iter().cloned()))
         .addr_filter(config.publish.filter())
         .portmapper_config(if config.port_mapping { PortmapperConfig::default() } else { PortmapperConfig::Disabled })

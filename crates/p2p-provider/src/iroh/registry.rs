@@ -1,7 +1,7 @@
 //! The connections that a peer has.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,7 +16,7 @@ use super::{
     connection::{IrohConnection, varint},
     path,
 };
-use crate::{ConnectionInfo, ConnectionState, Direction, PeerId, PeerInfo};
+use crate::{ConnectionInfo, ConnectionState, Direction, PathKind, PeerId, PeerInfo};
 
 /// Knows every connection without keeping one open. Entries of closed ones go when the next one opens.
 #[derive(Debug, Default)]
@@ -39,6 +39,8 @@ struct Entry {
     /// How many packets had arrived when we last looked, and when that number last grew.
     received: u64,
     heard: Instant,
+    /// The path when we last looked.
+    path: PathKind,
 }
 
 /// Whether packets arrive, over all connections.
@@ -48,6 +50,15 @@ pub(super) struct Pulse {
     pub(super) alive: bool,
     /// Some are open and have been silent for too long.
     pub(super) silent: bool,
+}
+
+/// Who uses a relay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Traffic {
+    /// A connection goes through it.
+    pub(super) through: bool,
+    /// Another one lives without it.
+    pub(super) beside: bool,
 }
 
 impl Registry {
@@ -108,16 +119,53 @@ impl Registry {
         pulse
     }
 
+    /// Whether a connection has lost its direct path since we last asked.
+    pub(super) fn fell_back(&self) -> bool {
+        let mut fell_back = false;
+        for entry in self.lock().by_id.values_mut() {
+            let Some(connection) = entry.open_connection() else { continue };
+            let now = path::kind(&connection);
+            fell_back |= entry.path == PathKind::Direct && now == PathKind::Relayed;
+            if now != PathKind::Unknown {
+                entry.path = now;
+            }
+        }
+        fell_back
+    }
+
+    /// The relays of connections that we made, that could be made through another relay, and on which nothing arrived for
+    /// `quiet_min`, as the last [`pulse`](Self::pulse) saw it.
+    pub(super) fn quiet_relays(&self, now: Instant, quiet_min: Duration) -> BTreeSet<RelayUrl> {
+        let entries = self.lock();
+        let quiet = |entry: &&Entry| {
+            let quiet = now.saturating_duration_since(entry.heard) >= quiet_min;
+            entry.direction == Direction::Outgoing && entry.relays > 1 && quiet
+        };
+        entries.by_id.values().filter(quiet).filter_map(|entry| relay_of(&entry.open_connection()?)).collect()
+    }
+
+    /// Whether any connection goes through this relay, and whether packets arrive on any that does not, as the last
+    /// [`pulse`](Self::pulse) saw it.
+    pub(super) fn traffic(&self, url: &RelayUrl, now: Instant, quiet_max: Duration) -> Traffic {
+        let mut traffic = Traffic::default();
+        for entry in self.lock().by_id.values() {
+            let Some(connection) = entry.open_connection() else { continue };
+            if relay_of(&connection).as_ref() == Some(url) {
+                traffic.through = true;
+            } else {
+                traffic.beside |= now.saturating_duration_since(entry.heard) <= quiet_max;
+            }
+        }
+        traffic
+    }
+
     /// Closes the connections that we made through this relay and that could be made through another.
     pub(super) fn close_relayed_by(&self, url: &RelayUrl, code: VarInt, reason: &str) {
-        let relayed_by = |connection: &Connection| {
-            let paths = connection.paths();
-            let selected = paths.iter().find(iroh::endpoint::Path::is_selected);
-            selected.is_some_and(|path| matches!(path.remote_addr(), TransportAddr::Relay(relay) if relay == url))
-        };
         for entry in self.lock().by_id.values() {
             if entry.direction == Direction::Outgoing && entry.relays > 1 {
-                entry.open_connection().filter(relayed_by).iter().for_each(|it| it.close(code, reason.as_bytes()));
+                let connection = entry.open_connection();
+                let through = connection.filter(|connection| relay_of(connection).as_ref() == Some(url));
+                through.iter().for_each(|connection| connection.close(code, reason.as_bytes()));
             }
         }
     }
@@ -137,11 +185,20 @@ impl Entries {
 
 impl Entry {
     fn new(peer: PeerId, direction: Direction, connection: Option<WeakConnectionHandle>, relays: usize) -> Self {
-        Self { peer, direction, connection, relays, received: 0, heard: Instant::now() }
+        Self { peer, direction, connection, relays, received: 0, heard: Instant::now(), path: PathKind::Unknown }
     }
 
     fn open_connection(&self) -> Option<Connection> {
         self.connection.as_ref()?.upgrade().filter(|connection| connection.close_reason().is_none())
+    }
+}
+
+/// The relay of the selected path.
+fn relay_of(connection: &Connection) -> Option<RelayUrl> {
+    let paths = connection.paths();
+    match paths.iter().find(iroh::endpoint::Path::is_selected)?.remote_addr() {
+        TransportAddr::Relay(url) => Some(url.clone()),
+        _ => None,
     }
 }
 

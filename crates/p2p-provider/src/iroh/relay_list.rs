@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use iroh::{RelayConfig, RelayUrl};
+use iroh::{RelayConfig, RelayMap, RelayMode, RelayUrl};
+
+use super::config::Relays;
 
 /// Relays that are learned from peers, at most.
 const LEARNED_MAX: usize = 16;
@@ -18,13 +20,23 @@ pub(super) struct RelayList(Mutex<BTreeMap<RelayUrl, Entry>>);
 struct Entry {
     config: Arc<RelayConfig>,
     listed: bool,
-    /// From a peer's address, not from the settings.
-    learned: bool,
 }
 
 impl RelayList {
+    /// The list for an endpoint.
+    pub(super) fn mode(&self, relays: &Relays) -> RelayMode {
+        match relays {
+            Relays::None => RelayMode::Disabled,
+            _ => {
+                let list = self.lock();
+                let listed = list.values().filter(|entry| entry.listed).map(|entry| Arc::clone(&entry.config));
+                RelayMode::Custom(listed.collect::<RelayMap>())
+            }
+        }
+    }
+
     pub(super) fn new(configs: impl IntoIterator<Item = Arc<RelayConfig>>) -> Self {
-        let entry = |config: Arc<RelayConfig>| (config.url.clone(), Entry { config, listed: true, learned: false });
+        let entry = |config: Arc<RelayConfig>| (config.url.clone(), Entry { config, listed: true });
         Self(Mutex::new(configs.into_iter().map(entry).collect()))
     }
 
@@ -35,14 +47,9 @@ impl RelayList {
             return None;
         }
         let config = Arc::new(config);
-        let entry = Entry { config: Arc::clone(&config), listed: true, learned: true };
+        let entry = Entry { config: Arc::clone(&config), listed: true };
         list.insert(config.url.clone(), entry);
         Some(config)
-    }
-
-    pub(super) fn learned(&self) -> Vec<(RelayUrl, Arc<RelayConfig>)> {
-        let list = self.lock();
-        list.iter().filter(|(_, entry)| entry.learned).map(|(url, entry)| (url.clone(), entry.config.clone())).collect()
     }
 
     pub(super) fn listed(&self) -> usize {

@@ -1,4 +1,4 @@
-//! Moves the home relay when it fails.
+//! Decides which relays are left alone for a while: a home that fails, and any other through which nothing comes any more.
 //!
 //! Left alone, Iroh 1.4 stays with a relay that is gone for 42 to 51 s although another one is configured, since its next
 //! look at all of them comes late. Taking the failed one off the list makes it look at once: measured 0.2 to 0.3 s.
@@ -54,8 +54,9 @@ impl<U: Ord + Clone> HomeCare<U> {
         Self { off: BTreeMap::new(), pauses: BTreeMap::new(), seen: None }
     }
 
-    /// Looks at the home relay, out of `listed` relays that are on the list. Ask at each change, and every second.
-    pub(super) fn look(&mut self, now: Instant, home: Option<&Home<U>>, listed: usize) -> Vec<Step<U>> {
+    /// Looks at the home relay, and at others that were found `dead`; `listed` relays are on the list. Ask at each change,
+    /// and every second.
+    pub(super) fn look(&mut self, now: Instant, home: Option<&Home<U>>, dead: &[U], listed: usize) -> Vec<Step<U>> {
         let since = match (&self.seen, home) {
             (Some((seen, since)), Some(home)) if seen == home => *since,
             _ => now,
@@ -64,7 +65,7 @@ impl<U: Ord + Clone> HomeCare<U> {
         let mut steps: Vec<_> =
             self.off.iter().filter(|(_, until)| **until <= now).map(|(url, _)| url.clone()).collect();
         let for_long = now.saturating_duration_since(since);
-        let failed = match home {
+        let home_failed = match home {
             Some(Home { url, link: Link::Failed }) => Some(url),
             Some(Home { url, link: Link::Dialling }) if for_long >= DIAL_MAX => Some(url),
             Some(Home { url, link: Link::Up }) => {
@@ -75,15 +76,22 @@ impl<U: Ord + Clone> HomeCare<U> {
             }
             _ => None,
         };
-        let failed = failed.filter(|url| !self.off.contains_key(*url));
-        if failed.is_some() && listed <= 1 {
-            // The last one: any of the others is as good.
+        let mut failed: Vec<&U> =
+            home_failed.into_iter().chain(dead).filter(|url| !self.off.contains_key(*url)).collect();
+        failed.sort_unstable();
+        failed.dedup();
+        if !failed.is_empty() && listed <= failed.len() {
+            // The last ones: any of the others is as good.
             steps = self.off.keys().cloned().collect();
         }
         self.off.retain(|url, _| !steps.contains(url));
-        let others = listed + steps.len();
+        let mut left = listed + steps.len();
         let mut steps: Vec<_> = steps.into_iter().map(Step::Restore).collect();
-        if let Some(url) = failed.filter(|_| others > 1) {
+        for url in failed {
+            if left <= 1 {
+                break;
+            }
+            left -= 1;
             let pause = self.pauses.get(url).map_or(OFF_MIN, |pause| (*pause * 2).min(OFF_MAX));
             self.pauses.insert(url.clone(), pause);
             self.off.insert(url.clone(), now + pause);
@@ -106,38 +114,48 @@ mod tests {
     #[test]
     fn a_failed_home_makes_room_for_another_and_comes_back() {
         let (start, mut care) = (Instant::now(), HomeCare::new());
-        assert_eq!(care.look(start, Some(&home("a", Link::Up)), 2), []);
-        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), 2), [Step::Remove("a")]);
-        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), 1), [], "once");
-        assert_eq!(care.look(start + OFF_MIN, Some(&home("b", Link::Up)), 1), [Step::Restore("a")]);
-        assert_eq!(care.look(start + OFF_MIN, Some(&home("a", Link::Failed)), 2), [Step::Remove("a")]);
+        assert_eq!(care.look(start, Some(&home("a", Link::Up)), &[], 2), []);
+        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), &[], 2), [Step::Remove("a")]);
+        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), &[], 1), [], "once");
+        assert_eq!(care.look(start + OFF_MIN, Some(&home("b", Link::Up)), &[], 1), [Step::Restore("a")]);
+        assert_eq!(care.look(start + OFF_MIN, Some(&home("a", Link::Failed)), &[], 2), [Step::Remove("a")]);
         let twice = start + OFF_MIN + OFF_MIN;
-        assert_eq!(care.look(twice, Some(&home("b", Link::Up)), 1), [], "longer after the second time");
-        assert_eq!(care.look(twice + OFF_MIN, Some(&home("b", Link::Up)), 1), [Step::Restore("a")]);
+        assert_eq!(care.look(twice, Some(&home("b", Link::Up)), &[], 1), [], "longer after the second time");
+        assert_eq!(care.look(twice + OFF_MIN, Some(&home("b", Link::Up)), &[], 1), [Step::Restore("a")]);
     }
 
     #[test]
     fn an_only_relay_is_never_taken_off() {
         let (start, mut care) = (Instant::now(), HomeCare::new());
-        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), 1), []);
-        assert_eq!(care.look(start + OFF_MAX, Some(&home("a", Link::Dialling)), 1), []);
+        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), &[], 1), []);
+        assert_eq!(care.look(start + OFF_MAX, Some(&home("a", Link::Dialling)), &[], 1), []);
     }
 
     #[test]
     fn the_last_one_calls_the_others_back() {
         let (start, mut care) = (Instant::now(), HomeCare::new());
-        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), 2), [Step::Remove("a")]);
-        let steps = care.look(start, Some(&home("b", Link::Failed)), 1);
+        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), &[], 2), [Step::Remove("a")]);
+        let steps = care.look(start, Some(&home("b", Link::Failed)), &[], 1);
         assert_eq!(steps, [Step::Restore("a"), Step::Remove("b")]);
+    }
+
+    #[test]
+    fn others_that_are_dead_are_left_too_but_never_all() {
+        let (start, mut care) = (Instant::now(), HomeCare::new());
+        let up = home("a", Link::Up);
+        assert_eq!(care.look(start, Some(&up), &["b"], 3), [Step::Remove("b")]);
+        assert_eq!(care.look(start, Some(&up), &["b"], 2), [], "once");
+        let steps = care.look(start, Some(&home("a", Link::Failed)), &["c"], 2);
+        assert_eq!(steps, [Step::Restore("b"), Step::Remove("a"), Step::Remove("c")]);
     }
 
     #[test]
     fn a_dial_that_takes_long_is_a_failure() {
         let (start, mut care) = (Instant::now(), HomeCare::new());
         let dialling = home("a", Link::Dialling);
-        assert_eq!(care.look(start, Some(&dialling), 2), []);
-        assert_eq!(care.look(start + DIAL_MAX / 2, Some(&dialling), 2), []);
-        assert_eq!(care.look(start + DIAL_MAX, Some(&dialling), 2), [Step::Remove("a")]);
+        assert_eq!(care.look(start, Some(&dialling), &[], 2), []);
+        assert_eq!(care.look(start + DIAL_MAX / 2, Some(&dialling), &[], 2), []);
+        assert_eq!(care.look(start + DIAL_MAX, Some(&dialling), &[], 2), [Step::Remove("a")]);
     }
 
     proptest! {
@@ -150,7 +168,7 @@ mod tests {
             for (url, link, wait) in events {
                 now += Duration::from_secs(wait);
                 let link = [Link::Up, Link::Dialling, Link::Failed][usize::from(link)];
-                let steps = care.look(now, Some(&Home { url, link }), listed.len());
+                let steps = care.look(now, Some(&Home { url, link }), &[], listed.len());
                 for step in steps {
                     match step {
                         Step::Remove(url) => prop_assert!(listed.remove(&url), "it was on the list"),
@@ -159,7 +177,7 @@ mod tests {
                 }
                 prop_assert!(!listed.is_empty());
             }
-            care.look(now + OFF_MAX, None, listed.len()).into_iter().for_each(|step| if let Step::Restore(url) = step {
+            care.look(now + OFF_MAX, None, &[], listed.len()).into_iter().for_each(|step| if let Step::Restore(url) = step {
                 listed.insert(url);
             });
             prop_assert_eq!(listed.len(), 4);

@@ -29,6 +29,11 @@ pub(super) enum Why {
     Silent,
     Failing,
     WithoutRelay,
+    /// The network changed, and the first attempt after that got no answer: something still looks the old way.
+    Moved,
+    /// A relay that was in use is gone. Iroh 1.4 sends to all relays through one queue, which stands still while the
+    /// packets for one of them cannot leave: for up to 76 s.
+    RelayGone,
 }
 
 impl fmt::Display for Why {
@@ -37,6 +42,8 @@ impl fmt::Display for Why {
             Self::Silent => "open connections receive nothing, and are not given up",
             Self::Failing => "every attempt to connect times out",
             Self::WithoutRelay => "no relay can be reached",
+            Self::Moved => "nobody answers after a change of the network",
+            Self::RelayGone => "the relay of its connections is gone",
         })
     }
 }

@@ -1,8 +1,8 @@
 //! Which relays a peer uses.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use iroh::{RelayConfig, RelayMap, RelayMode, RelayUrl, defaults::DEFAULT_RELAY_QUIC_PORT};
+use iroh::{RelayConfig, RelayUrl, defaults::DEFAULT_RELAY_QUIC_PORT};
 
 use crate::P2PError;
 
@@ -87,17 +87,14 @@ impl Relays {
         }
     }
 
-    pub(in crate::iroh) fn mode(&self) -> Result<RelayMode, P2PError> {
-        Ok(match self {
-            Self::None => RelayMode::Disabled,
+    /// Those that are known from the start.
+    pub(in crate::iroh) fn configs(&self) -> Result<Vec<Arc<RelayConfig>>, P2PError> {
+        match self {
+            Self::None | Self::OfPeers { .. } => Ok(Vec::new()),
             // Named, so that no feature of Iroh's can turn them into its staging relays.
-            Self::N0 => RelayMode::Custom(iroh::defaults::prod::default_relay_map()),
-            Self::Custom(relays) => {
-                let configs: Result<Vec<_>, _> = relays.iter().map(Relay::config).collect();
-                RelayMode::Custom(configs?.into_iter().collect::<RelayMap>())
-            }
-            Self::OfPeers { .. } => RelayMode::Custom(RelayMap::empty()),
-        })
+            Self::N0 => Ok(iroh::defaults::prod::default_relay_map().relays()),
+            Self::Custom(relays) => relays.iter().map(|relay| relay.config().map(Arc::new)).collect(),
+        }
     }
 }
 
