@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long a case may take before the lab gives it up. The longest takes a minute.
-const CASE_TIMEOUT: Duration = Duration::from_secs(180);
+const CASE_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Something to run.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,11 @@ impl Case {
 
     fn is_wanted(self, patterns: &[String]) -> bool {
         patterns.is_empty() || patterns.iter().any(|pattern| self.name().contains(pattern.as_str()))
+    }
+
+    /// Whether others beside it would spoil what it measures.
+    pub(crate) const fn is_measured_alone(self) -> bool {
+        matches!(self, Self::Pair(_))
     }
 
     /// In reports and on the command line.

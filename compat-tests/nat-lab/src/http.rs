@@ -30,7 +30,7 @@ use crate::pattern;
 pub(crate) const GATEWAY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8017);
 
 /// How long a response may stand still before the app gives up. Longer than anything that is measured here.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A file to get.
 #[derive(Clone, Debug)]

@@ -26,6 +26,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::runtime::Runtime;
 
 use self::{
@@ -93,13 +94,7 @@ fn run(runtime: &Runtime, options: &Options, cases: &[Case], binary: &Path) -> R
     runtime.block_on(async {
         let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let everything = async {
-            for run in 1..=options.runs {
-                for &case in cases {
-                    report.begin(case);
-                    let record = run_once(options, case, run, binary).await?;
-                    report.end(case, record);
-                }
-            }
+            play(options, cases, binary, &mut report).await?;
             anyhow::Ok(report.finish())
         };
         // Whoever is dropped here kills its processes and ends its namespaces.
@@ -109,6 +104,28 @@ fn run(runtime: &Runtime, options: &Options, cases: &[Case], binary: &Path) -> R
             _ = terminated.recv() => Ok(None),
         }
     })
+}
+
+/// Pairs one by one, then several scenarios at a time.
+async fn play(options: &Options, cases: &[Case], binary: &Path, report: &mut Report) -> Result<()> {
+    let runs = || (1..=options.runs).flat_map(|run| cases.iter().map(move |&case| (run, case)));
+    for (run, case) in runs().filter(|(_, case)| case.is_measured_alone()) {
+        report.begin(case);
+        let record = run_once(options, case, run, binary).await?;
+        report.end(case, record);
+    }
+    let mut waiting = runs().filter(|(_, case)| !case.is_measured_alone());
+    let mut playing = FuturesUnordered::new();
+    loop {
+        while playing.len() < usize::from(options.jobs)
+            && let Some((run, case)) = waiting.next()
+        {
+            report.begin(case);
+            playing.push(async move { (case, run_once(options, case, run, binary).await) });
+        }
+        let Some((case, record)) = playing.next().await else { return Ok(()) };
+        report.end(case, record?);
+    }
 }
 
 async fn run_once(options: &Options, case: Case, run: u32, binary: &Path) -> Result<Record> {

@@ -37,6 +37,7 @@ Exit codes:
   3  not possible on this machine; it says what is missing";
 
 /// What to run and how.
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// Only pairs of networks
@@ -51,6 +52,9 @@ pub(crate) struct Options {
     /// How often to run each case
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) runs: u32,
+    /// How many scenarios to play at once; they wait most of their time. Pairs, which are measured, run one by one
+    #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: u16,
     /// Show the cases and what is expected of them, and run none
     #[arg(long)]
     pub(crate) list: bool,

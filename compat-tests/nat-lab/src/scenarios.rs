@@ -61,7 +61,12 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario {
         name: "relay-killed-relayed",
         about: "the relay dies while requests go through it, another is left: requests are answered again within 2 s",
-        run: |product| Box::pin(relays::killed_while_relayed(product)),
+        run: |product| Box::pin(relays::killed_while_relayed(product, relays::Home::Same)),
+    },
+    Scenario {
+        name: "relay-killed-other-home",
+        about: "the same, but the gateway's own home is the relay that is left",
+        run: |product| Box::pin(relays::killed_while_relayed(product, relays::Home::Other)),
     },
     Scenario {
         name: "relay-restarted",

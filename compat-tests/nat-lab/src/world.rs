@@ -95,6 +95,11 @@ impl World {
         Ok(relay)
     }
 
+    /// The IPv4 address of a relay.
+    pub(crate) fn relay_address(&self, index: usize) -> Result<Ipv4Addr> {
+        self.relays.get(index).and_then(Device::ip).context("no such relay")
+    }
+
     /// All relays.
     pub(crate) async fn all_relays(&self) -> Result<Vec<Process>> {
         let mut relays = Vec::new();

@@ -56,11 +56,10 @@ pub(crate) async fn rebound(product: Product, side: Side) -> Result<Record> {
     let mut stage = Stage::open_direct(product, Plan::HOMES).await?;
     let download = stage.download(DOWNLOAD)?;
     download.under_way().await?;
-    let site = match side {
-        Side::Host => &stage.world.host,
-        Side::Gateway => &stage.world.gateway,
+    let router = match side {
+        Side::Host => stage.world.host.outermost()?,
+        Side::Gateway => stage.world.gateway.outermost()?,
     };
-    let router = site.outermost()?;
     firewall::map_to(router, OTHER_PORT)?;
     conntrack::forget_flows(router)?;
     let answer = download.must_be_whole("download", &mut stage.record).await?;

@@ -8,8 +8,10 @@ use tokio::time::{Instant, sleep};
 use super::stage::{Plan, Stage};
 use crate::{
     availability::{Availability, first_failure},
-    process::Product,
+    http::Answer,
+    process::{PATIENCE, Product},
     record::Record,
+    topology::firewall,
 };
 
 /// How long downloads last.
@@ -26,6 +28,9 @@ const RESTARTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a relay is away that is restarted.
 const AWAY: Duration = Duration::from_secs(1);
+
+/// How long a peer measures its relays at its start; afterwards it keeps its choice for a while.
+const CHOSEN: Duration = Duration::from_secs(2);
 
 /// How long it is watched what comes of it.
 const AFTERWARDS: Duration = Duration::from_secs(12);
@@ -48,13 +53,36 @@ pub(crate) async fn killed_while_direct(product: Product) -> Result<Record> {
     Ok(stage.record)
 }
 
+/// Which relay the gateway is at home at, as seen from the host's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Home {
+    Same,
+    Other,
+}
+
 /// The relay dies while everything goes through it, and there is another.
-pub(crate) async fn killed_while_relayed(product: Product) -> Result<Record> {
-    // The second begins later, so that it is known which one is the host's home.
-    let plan = Plan { relays: 2, relays_running: 1, ..Plan::FIRMS };
-    let mut stage = Stage::open(product, plan).await?;
-    let second = stage.world.relay(1).await?;
-    stage.relays.push(second);
+pub(crate) async fn killed_while_relayed(product: Product, home: Home) -> Result<Record> {
+    // The second begins when the host is at home at the first.
+    let mut stage = Stage::prepare(product, Plan { relays: 2, relays_running: 1, ..Plan::FIRMS }).await?;
+    match home {
+        Home::Same => {
+            stage.start_gateway(true).await?;
+            let second = stage.world.relay(1).await?;
+            stage.relays.push(second);
+        }
+        Home::Other => {
+            // Out of the gateway's sight until it has chosen the second.
+            let first = stage.world.relay_address(0)?;
+            let router = stage.world.gateway.outermost()?.clone();
+            firewall::hide(&router, first)?;
+            let second = stage.world.relay(1).await?;
+            stage.relays.push(second);
+            stage.start_gateway(true).await?;
+            sleep(CHOSEN).await;
+            firewall::allow(&router)?;
+        }
+    }
+    stage.until("answer", PATIENCE, Answer::is_complete).await?;
     let (watch, download) = (stage.watch()?, stage.download(DOWNLOAD)?);
     download.under_way().await?;
     let killed = Instant::now();

@@ -52,17 +52,26 @@ impl Plan {
 
 /// Everything running. What is dropped first comes first.
 pub(crate) struct Stage {
-    _gateway: Process,
+    gateway: Option<Process>,
     pub(crate) host: Process,
     pub(crate) relays: Vec<Process>,
-    _tunnel: Option<TunnelServer>,
+    tunnel: Option<TunnelServer>,
     pub(crate) world: World,
+    ticket: String,
     pub(crate) record: Record,
 }
 
 impl Stage {
     /// Builds it and waits for the first answer.
     pub(crate) async fn open(product: Product, plan: Plan) -> Result<Self> {
+        let mut stage = Self::prepare(product, plan).await?;
+        stage.start_gateway(false).await?;
+        stage.until("answer", PATIENCE, Answer::is_complete).await?;
+        Ok(stage)
+    }
+
+    /// Builds everything but the gateway.
+    pub(crate) async fn prepare(product: Product, plan: Plan) -> Result<Self> {
         let placement = Placement::Apart { host: plan.host, gateway: plan.gateway };
         let world = World::build(product, placement, plan.relays).await?;
         let mut relays = Vec::new();
@@ -74,16 +83,23 @@ impl Stage {
         if tunnel.is_some() {
             host.event("tunnel").await?;
         }
-        let gateway = world.start_gateway(&world.gateway_arguments(Some(&ticket), tunnel.as_ref()))?;
-        let stage = Self { _gateway: gateway, host, relays, _tunnel: tunnel, world, record: Record::default() };
-        stage.until("an answer", PATIENCE, Answer::is_complete).await?;
-        Ok(stage)
+        Ok(Self { gateway: None, host, relays, tunnel, world, ticket, record: Record::default() })
+    }
+
+    /// Starts the gateway; if wanted, waits until it has a relay of its own.
+    pub(crate) async fn start_gateway(&mut self, at_home: bool) -> Result<()> {
+        let arguments = self.world.gateway_arguments(Some(&self.ticket), self.tunnel.as_ref());
+        let gateway = self.gateway.insert(self.world.start_gateway(&arguments)?);
+        if at_home {
+            gateway.event("relay").await?;
+        }
+        Ok(())
     }
 
     /// The same, and waits until the path is direct.
     pub(crate) async fn open_direct(product: Product, plan: Plan) -> Result<Self> {
         let stage = Self::open(product, plan).await?;
-        stage.until("a direct path", PATIENCE, |answer| answer.path == "direct").await?;
+        stage.until("direct path", PATIENCE, |answer| answer.path == "direct").await?;
         Ok(stage)
     }
 

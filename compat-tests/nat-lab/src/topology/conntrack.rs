@@ -4,10 +4,10 @@ use anyhow::{Context, Result, bail};
 use netlink_sys::{Socket, SocketAddr};
 use patchbay::Router;
 
-/// `NETLINK_NETFILTER` of linux/netlink.h.
+/// `NETLINK_NETFILTER` of `linux/netlink.h`.
 const NETFILTER: isize = 12;
 
-/// `IPCTNL_MSG_CT_DELETE` of the subsystem `NFNL_SUBSYS_CTNETLINK` (linux/netfilter/nfnetlink_conntrack.h): of a flow if
+/// `IPCTNL_MSG_CT_DELETE` of the subsystem `NFNL_SUBSYS_CTNETLINK` (`linux/netfilter/nfnetlink_conntrack.h`): of a flow if
 /// one is named, else of all.
 const DELETE_FLOWS: u16 = (1 << 8) | 2;
 

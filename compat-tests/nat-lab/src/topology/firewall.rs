@@ -2,6 +2,7 @@
 
 use std::{
     io::Write,
+    net::Ipv4Addr,
     process::{Command, Stdio},
 };
 
@@ -37,6 +38,19 @@ pub(crate) fn forbid(router: &Router, what: Forbidden) -> Result<()> {
             chain forward {{
                 type filter hook forward priority -20; policy accept;
                 {rule}
+            }}
+        }}"
+    );
+    router.run_sync(move || nft(&rules))
+}
+
+/// The router drops what goes to this address, until [`allow`].
+pub(crate) fn hide(router: &Router, address: Ipv4Addr) -> Result<()> {
+    let rules = format!(
+        "table inet {TABLE} {{
+            chain forward {{
+                type filter hook forward priority -20; policy accept;
+                ip daddr {address} drop
             }}
         }}"
     );
