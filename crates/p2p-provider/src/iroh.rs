@@ -138,8 +138,8 @@ impl IrohP2P {
 }
 
 impl Shared {
-    /// An endpoint to work with.
-    async fn endpoint(&self) -> Result<Endpoint, P2PError> {
+    /// An endpoint to work with, and its number.
+    async fn endpoint(&self) -> Result<(u64, Endpoint), P2PError> {
         self.current.open().await.ok_or(P2PError::Closed)
     }
 
@@ -171,10 +171,16 @@ impl P2PProvider for IrohP2P {
         let dialling = shared.registry.dialling(peer.id);
         let began = Instant::now();
         let attempt = async {
-            let endpoint = shared.endpoint().await?;
-            shared.learn_relays(&endpoint, peer).await;
-            let attempt = endpoint.connect(address, &config.protocol).await;
-            attempt.map_err(|error| endpoint::connect_error(&error, peer.id, config))
+            loop {
+                let (generation, endpoint) = shared.endpoint().await?;
+                shared.learn_relays(&endpoint, peer).await;
+                match endpoint.connect(address.clone(), &config.protocol).await {
+                    Ok(connection) => break Ok(connection),
+                    // It is being made anew.
+                    Err(_) if shared.current.is_retired(generation) => {}
+                    Err(error) => break Err(endpoint::connect_error(&error, peer.id, config)),
+                }
+            }
         };
         let timed_out = P2PError::ConnectTimeout { peer: peer.id, timeout: config.connect_timeout };
         let result = timeout(config.connect_timeout, attempt).await.unwrap_or(Err(timed_out));
@@ -188,7 +194,7 @@ impl P2PProvider for IrohP2P {
 
     async fn listen(&self, protocols: &[&[u8]]) -> Result<IrohListener, P2PError> {
         let protocols: Vec<_> = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        let endpoint = self.shared.endpoint().await?;
+        let (_, endpoint) = self.shared.endpoint().await?;
         let claim = self.shared.listener.claim(protocols.clone()).ok_or(P2PError::AlreadyListening)?;
         endpoint.set_alpns(protocols);
         Ok(IrohListener::new(endpoint, Arc::clone(&self.shared), claim))

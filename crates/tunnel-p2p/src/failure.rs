@@ -54,7 +54,12 @@ pub(crate) fn lost(reason: &CloseReason) -> Failure {
     match reason {
         CloseReason::Peer { code, reason } => {
             let kind = match FailureKind::from_code(*code) {
-                Some(kind @ (FailureKind::Unauthorized | FailureKind::ShuttingDown | FailureKind::Overloaded)) => kind,
+                Some(
+                    kind @ (FailureKind::Unauthorized
+                    | FailureKind::ShuttingDown
+                    | FailureKind::Overloaded
+                    | FailureKind::Protocol),
+                ) => kind,
                 _ => FailureKind::ConnectionLost,
             };
             Failure::new(kind, format!("the peer closed the connection: {reason}"))

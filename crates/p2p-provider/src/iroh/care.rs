@@ -122,7 +122,7 @@ impl Care {
 
     /// Runs until the peer is closed.
     pub(super) async fn run(mut self) {
-        while let Some(endpoint) = self.shared.current.open().await {
+        while let Some((_, endpoint)) = self.shared.current.open().await {
             if let Some(why) = self.watch(&endpoint).await {
                 self.rebuild(&endpoint, why).await;
             }
@@ -305,6 +305,7 @@ impl Care {
     async fn rebuild(&mut self, endpoint: &Endpoint, why: Why) {
         tracing::warn!("making the endpoint anew: {why}");
         self.shared.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
+        self.shared.current.retire();
         let bound = endpoint.bound_sockets();
         if timeout(CLOSE_TIMEOUT, endpoint.close()).await.is_err() {
             tracing::warn!("the old endpoint does not close");

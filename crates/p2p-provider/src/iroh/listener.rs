@@ -60,7 +60,7 @@ impl P2PListener for IrohListener {
                 }
                 incoming = self.endpoint.accept() => match incoming {
                     Some(incoming) => self.admit(incoming),
-                    None => self.endpoint = self.shared.current.open().await?,
+                    None => (_, self.endpoint) = self.shared.current.open().await?,
                 },
             }
         }

@@ -79,20 +79,17 @@ async fn a_connection_over_a_lost_relay_is_given_up_before_it_times_out_if_there
     if by == home {
         soon(dialled.closed()).await;
     }
-    let (dialled, accepted) = soon(async {
+    let again = async {
         loop {
             // The old connection's path is in the way of a new one as long as it lasts.
-            if dialled.close_reason().is_none() {
-                dialled.close(0, "");
-            }
-            let config = dial();
-            let (again, accepted) = tokio::join!(client.connect(&at_home, &config), listener.accept());
-            if let Ok(again) = again {
-                break (again, accepted.expect("it listens"));
+            dialled.close(0, "");
+            if let Ok(again) = client.connect(&at_home, &dial()).await {
+                break again;
             }
         }
-    })
-    .await;
+    };
+    let (dialled, accepted) = soon(async { tokio::join!(again, listener.accept()) }).await;
+    let accepted = accepted.expect("it listens");
     echo(&dialled, &accepted).await;
 }
 

@@ -77,13 +77,12 @@ async fn lookup_server() -> (Server, String, tempfile::TempDir) {
     let files = tempfile::tempdir().unwrap();
     let loopback = Some(IpAddr::from(Ipv4Addr::LOCALHOST));
     let mut config = Config::default();
-    let mut http = HttpConfig::new(0);
     if let Some(http) = &mut config.http {
         (http.port, http.bind_addr) = (0, loopback);
     }
     config.https = None;
     let soa = "ns1.lookup.test hostmaster.lookup.test 0 10800 3600 604800 3600";
-    let mut dns = DnsConfig::new(0, soa.to_owned(), 30, vec!["lookup.test.".to_owned()]);
+    let mut dns = DnsConfig::new(0, soa.to_owned(), 30, vec!["lookup.test.".to_owned(), ".".to_owned()]);
     dns.bind_addr = loopback;
     config.dns = dns;
     config.metrics = Some(MetricsConfig::disabled());

@@ -195,6 +195,11 @@ async fn keep_bulk<P: P2PProvider>(
                 tracing::debug!("the bulk connection ended: {failure}");
                 pause = shared.config.retry_min;
             }
+            // The host does not know this session: it is another process than the one that the main connection still
+            // believes in.
+            Err(failure) if failure.kind() == FailureKind::Protocol => {
+                link.session.close(FailureKind::Aborted, "the host was restarted");
+            }
             Err(failure) => tracing::debug!("no bulk connection: {failure}"),
         }
         sleep(pause.mul_f64(0.5 + random.f64())).await;
