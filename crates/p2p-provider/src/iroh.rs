@@ -107,14 +107,14 @@ impl IrohP2P {
     /// The UDP sockets of this peer.
     #[must_use]
     pub fn bound_sockets(&self) -> Vec<SocketAddr> {
-        self.shared.current.get().bound_sockets()
+        self.shared.current.last().sockets
     }
 
     /// All addresses at which this peer believes to be reachable, also those that are not
     /// [published](IrohConfig::publish).
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.shared.current.get().addr().ip_addrs().copied().collect()
+        self.shared.current.last().addr.ip_addrs().copied().collect()
     }
 
     /// What the peer did to stay reachable.
@@ -126,14 +126,14 @@ impl IrohP2P {
     /// How the relay is through which this peer can be reached; `None` without one.
     #[must_use]
     pub fn home_relay(&self) -> Option<HomeRelay> {
-        report::home_relay(&self.shared.current.get())
+        report::home_relay(&self.shared.current.get()?)
     }
 
     /// What is known of the network between this peer and the world, once the relays have been asked; `None` before. It is
     /// renewed about twice a minute.
     #[must_use]
     pub fn net_report(&self) -> Option<NetReport> {
-        report::net_report(&self.shared.current.get())
+        report::net_report(&self.shared.current.get()?)
     }
 }
 
@@ -201,11 +201,11 @@ impl P2PProvider for IrohP2P {
     }
 
     fn local_peer_id(&self) -> PeerId {
-        PeerId(*self.shared.current.get().id().as_bytes())
+        peer_id(&self.shared.config.secret_key)
     }
 
     fn local_addr(&self) -> PeerAddr {
-        addresses::local(&self.shared.current.get(), &self.shared.config)
+        addresses::local(&self.shared.current.last().addr, &self.shared.config)
     }
 
     fn network_changes(&self) -> NetworkChanges {
@@ -221,7 +221,9 @@ impl P2PProvider for IrohP2P {
     }
 
     async fn close(&self) {
-        self.shared.current.close().close().await;
+        if let Some(endpoint) = self.shared.current.close() {
+            endpoint.close().await;
+        }
     }
 }
 

@@ -1,13 +1,12 @@
 //! Where peers are: ours and Iroh's way to say it.
 
-use iroh::{Endpoint, EndpointAddr, EndpointId, TransportAddr};
+use iroh::{EndpointAddr, EndpointId, TransportAddr};
 
 use super::config::{IrohConfig, Relays, relay_url};
 use crate::{P2PError, PeerAddr, PeerId};
 
 /// What this peer tells of where it is.
-pub(super) fn local(endpoint: &Endpoint, config: &IrohConfig) -> PeerAddr {
-    let address = endpoint.addr();
+pub(super) fn local(address: &EndpointAddr, config: &IrohConfig) -> PeerAddr {
     let direct = address.ip_addrs().copied().filter(|address| config.publish.allows(address)).collect();
     let mut relays: Vec<String> = address.relay_urls().map(ToString::to_string).collect();
     if let Relays::Custom(others) = &config.relays {
@@ -18,7 +17,7 @@ pub(super) fn local(endpoint: &Endpoint, config: &IrohConfig) -> PeerAddr {
             }
         }
     }
-    PeerAddr { id: PeerId(*endpoint.id().as_bytes()), direct, relays }
+    PeerAddr { id: PeerId(*address.id.as_bytes()), direct, relays }
 }
 
 /// What to dial.

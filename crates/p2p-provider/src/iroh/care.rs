@@ -50,9 +50,10 @@ const ASK_INTERVAL: Duration = Duration::from_secs(5);
 /// A wedged endpoint may hang when it is closed, too.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pause between two attempts to open the sockets anew, and how many ask for the old ports.
-const REOPEN_PAUSE: Duration = Duration::from_secs(1);
-const REOPEN_SAME: usize = 5;
+/// The pause between two attempts to open the sockets anew, which grows to 5 s, and how many ask for the old ports where
+/// any will do.
+const REOPEN_PAUSE: Duration = Duration::from_millis(100);
+const REOPEN_SAME: u32 = 20;
 
 /// What the care of a peer did since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,7 +125,7 @@ impl Care {
     pub(super) async fn run(mut self) {
         while let Some((_, endpoint)) = self.shared.current.open().await {
             if let Some(why) = self.watch(&endpoint).await {
-                self.rebuild(&endpoint, why).await;
+                self.rebuild(endpoint, why).await;
             }
         }
     }
@@ -268,8 +269,12 @@ impl Care {
                 continue;
             }
             let traffic = self.shared.registry.traffic(&url, now, self.shared.config.path_idle_timeout);
-            if traffic.through && !traffic.beside {
+            if traffic.busy && !traffic.beside {
                 return Some(Why::RelayGone);
+            }
+            if traffic.through {
+                // If that is not enough, the first attempt that gets no answer says so.
+                self.changed = Some(now);
             }
             self.shared.registry.close_relayed_by(&url, VarInt::from_u32(0), "its relay is gone");
         }
@@ -302,7 +307,7 @@ impl Care {
     }
 
     /// Opens another endpoint in the place of one that is of no use any more.
-    async fn rebuild(&mut self, endpoint: &Endpoint, why: Why) {
+    async fn rebuild(&mut self, endpoint: Endpoint, why: Why) {
         tracing::warn!("making the endpoint anew: {why}");
         self.shared.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.shared.current.retire();
@@ -310,20 +315,22 @@ impl Care {
         if timeout(CLOSE_TIMEOUT, endpoint.close()).await.is_err() {
             tracing::warn!("the old endpoint does not close");
         }
+        // The port is free when nobody holds the endpoint any more.
+        drop(endpoint);
         self.lost.clear();
         if why != Why::RelayGone {
             self.home = HomeCare::new();
             self.shared.relays.list_all();
         }
-        let mut attempts = 0;
+        let mut attempts: u32 = 0;
         while !self.shared.current.is_closed() {
             attempts += 1;
             let ports = if attempts <= REOPEN_SAME { &bound[..] } else { &[] };
             match Box::pin(endpoint::open(&self.shared.config, &self.shared.relays, ports)).await {
                 Ok(endpoint) => return self.install(endpoint).await,
-                Err(error) => tracing::warn!("the endpoint cannot be opened anew, trying again: {error}"),
+                Err(error) => tracing::debug!("the endpoint cannot be opened anew yet: {error}"),
             }
-            sleep(REOPEN_PAUSE).await;
+            sleep(REOPEN_PAUSE * attempts.div_ceil(REOPEN_SAME).min(50)).await;
         }
     }
 

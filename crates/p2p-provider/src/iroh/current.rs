@@ -1,8 +1,11 @@
 //! The endpoint of now. It may be made anew while the peer lives.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    net::SocketAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-use iroh::Endpoint;
+use iroh::{Endpoint, EndpointAddr};
 use tokio::sync::Notify;
 
 /// The slot of an endpoint that can be replaced.
@@ -14,34 +17,57 @@ pub(super) struct Current {
 
 #[derive(Debug)]
 struct Slot {
-    endpoint: Endpoint,
+    state: State,
     /// Counts the endpoints.
     generation: u64,
-    state: State,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum State {
-    Open,
-    /// Another endpoint is being opened in the place of this one.
-    Retired,
+    Open(Endpoint),
+    /// Another endpoint is being opened in the place of the last one, which is held nowhere so that it gives up its port.
+    Retired(Last),
     /// No other one will follow.
-    Closed,
+    Closed(Last),
+}
+
+/// What is remembered of an endpoint that is gone.
+#[derive(Clone, Debug)]
+pub(super) struct Last {
+    pub(super) addr: EndpointAddr,
+    pub(super) sockets: Vec<SocketAddr>,
+}
+
+impl Last {
+    fn of(endpoint: &Endpoint) -> Self {
+        Self { addr: endpoint.addr(), sockets: endpoint.bound_sockets() }
+    }
 }
 
 impl Current {
     pub(super) fn new(endpoint: Endpoint) -> Self {
-        let slot = Slot { endpoint, generation: 0, state: State::Open };
+        let slot = Slot { state: State::Open(endpoint), generation: 0 };
         Self { slot: Mutex::new(slot), changed: Notify::new() }
     }
 
-    /// The endpoint of now. It may be on its way out.
-    pub(super) fn get(&self) -> Endpoint {
-        self.lock().endpoint.clone()
+    /// The endpoint, if there is one at this moment.
+    pub(super) fn get(&self) -> Option<Endpoint> {
+        match &self.lock().state {
+            State::Open(endpoint) => Some(endpoint.clone()),
+            State::Retired(_) | State::Closed(_) => None,
+        }
+    }
+
+    /// Where the endpoint is, or was.
+    pub(super) fn last(&self) -> Last {
+        match &self.lock().state {
+            State::Open(endpoint) => Last::of(endpoint),
+            State::Retired(last) | State::Closed(last) => last.clone(),
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.lock().state == State::Closed
+        matches!(self.lock().state, State::Closed(_))
     }
 
     /// An endpoint that is open, and its number; `None` once there will be none any more. Cancel safe.
@@ -51,10 +77,10 @@ impl Current {
             changed.as_mut().enable();
             {
                 let slot = self.lock();
-                match slot.state {
-                    State::Open => return Some((slot.generation, slot.endpoint.clone())),
-                    State::Retired => {}
-                    State::Closed => return None,
+                match &slot.state {
+                    State::Open(endpoint) => return Some((slot.generation, endpoint.clone())),
+                    State::Retired(_) => {}
+                    State::Closed(_) => return None,
                 }
             }
             changed.await;
@@ -64,14 +90,14 @@ impl Current {
     /// Whether the endpoint of this number is no longer the one to use.
     pub(super) fn is_retired(&self, generation: u64) -> bool {
         let slot = self.lock();
-        slot.generation != generation || slot.state == State::Retired
+        slot.generation != generation || matches!(slot.state, State::Retired(_))
     }
 
     /// Takes the endpoint out of use, until there is another.
     pub(super) fn retire(&self) {
         let mut slot = self.lock();
-        if slot.state == State::Open {
-            slot.state = State::Retired;
+        if let State::Open(endpoint) = &slot.state {
+            slot.state = State::Retired(Last::of(endpoint));
         }
     }
 
@@ -79,21 +105,20 @@ impl Current {
     pub(super) fn replace(&self, endpoint: Endpoint) -> Result<(), Endpoint> {
         {
             let mut slot = self.lock();
-            if slot.state == State::Closed {
+            if matches!(slot.state, State::Closed(_)) {
                 return Err(endpoint);
             }
-            *slot = Slot { endpoint, generation: slot.generation + 1, state: State::Open };
+            *slot = Slot { state: State::Open(endpoint), generation: slot.generation + 1 };
         }
         self.changed.notify_waiters();
         Ok(())
     }
 
     /// The last endpoint, for the caller to close.
-    pub(super) fn close(&self) -> Endpoint {
-        let mut slot = self.lock();
-        slot.state = State::Closed;
-        let endpoint = slot.endpoint.clone();
-        drop(slot);
+    pub(super) fn close(&self) -> Option<Endpoint> {
+        let endpoint = self.get();
+        let last = self.last();
+        self.lock().state = State::Closed(last);
         self.changed.notify_waiters();
         endpoint
     }

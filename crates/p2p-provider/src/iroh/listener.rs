@@ -25,7 +25,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Accepts the connections of other Iroh peers.
 pub struct IrohListener {
     /// The one that is accepted on; another follows when it is made anew.
-    endpoint: Endpoint,
+    endpoint: Option<Endpoint>,
     shared: Arc<Shared>,
     handshakes: FuturesUnordered<BoxFuture<'static, Option<Connection>>>,
     _claim: ListenerClaim,
@@ -33,7 +33,7 @@ pub struct IrohListener {
 
 impl IrohListener {
     pub(super) fn new(endpoint: Endpoint, shared: Arc<Shared>, claim: ListenerClaim) -> Self {
-        Self { endpoint, shared, handshakes: FuturesUnordered::new(), _claim: claim }
+        Self { endpoint: Some(endpoint), shared, handshakes: FuturesUnordered::new(), _claim: claim }
     }
 
     fn admit(&mut self, incoming: Incoming) {
@@ -51,6 +51,11 @@ impl P2PListener for IrohListener {
 
     async fn accept(&mut self) -> Option<IrohConnection> {
         loop {
+            // Given up before the next one is waited for, so that its port is free.
+            let Some(endpoint) = &self.endpoint else {
+                self.endpoint = Some(self.shared.current.open().await?.1);
+                continue;
+            };
             tokio::select! {
                 biased;
                 Some(done) = self.handshakes.next(), if !self.handshakes.is_empty() => {
@@ -58,9 +63,9 @@ impl P2PListener for IrohListener {
                         return Some(self.shared.registry.open(connection, Direction::Incoming, 0));
                     }
                 }
-                incoming = self.endpoint.accept() => match incoming {
+                incoming = endpoint.accept() => match incoming {
                     Some(incoming) => self.admit(incoming),
-                    None => (_, self.endpoint) = self.shared.current.open().await?,
+                    None => self.endpoint = None,
                 },
             }
         }
@@ -69,8 +74,7 @@ impl P2PListener for IrohListener {
 
 impl Drop for IrohListener {
     fn drop(&mut self) {
-        let endpoint = self.shared.current.get();
-        if !endpoint.is_closed() {
+        if let Some(endpoint) = self.shared.current.get() {
             endpoint.set_alpns(Vec::new());
         }
     }

@@ -39,6 +39,9 @@ struct Entry {
     /// How many packets had arrived when we last looked, and when that number last grew.
     received: u64,
     heard: Instant,
+    /// How many packets had left when we last looked, and the most between two looks of late.
+    sent: u64,
+    sent_lately: u64,
     /// The path when we last looked.
     path: PathKind,
 }
@@ -52,11 +55,17 @@ pub(super) struct Pulse {
     pub(super) silent: bool,
 }
 
+/// Iroh 1.4 keeps 64 sends for each relay, each of one packet or more. The number looked at has been halved once or twice
+/// since the relay was lost.
+const BUSY_MIN: u64 = 32;
+
 /// Who uses a relay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Traffic {
     /// A connection goes through it.
     pub(super) through: bool,
+    /// ... and has just been sending more than Iroh's queue for one relay can hold.
+    pub(super) busy: bool,
     /// Another one lives without it.
     pub(super) beside: bool,
 }
@@ -108,7 +117,11 @@ impl Registry {
         let mut pulse = Pulse::default();
         for entry in self.lock().by_id.values_mut() {
             let Some(connection) = entry.open_connection() else { continue };
-            let received = connection.stats().udp_rx.datagrams;
+            let stats = connection.stats();
+            let (received, sent) = (stats.udp_rx.datagrams, stats.udp_tx.datagrams);
+            // Halved at each look, so that a burst is remembered for some seconds.
+            entry.sent_lately = (entry.sent_lately / 2).max(sent - entry.sent);
+            entry.sent = sent;
             if received != entry.received {
                 (entry.received, entry.heard) = (received, now);
             }
@@ -152,6 +165,7 @@ impl Registry {
             let Some(connection) = entry.open_connection() else { continue };
             if relay_of(&connection).as_ref() == Some(url) {
                 traffic.through = true;
+                traffic.busy |= entry.sent_lately >= BUSY_MIN;
             } else {
                 traffic.beside |= now.saturating_duration_since(entry.heard) <= quiet_max;
             }
@@ -185,7 +199,17 @@ impl Entries {
 
 impl Entry {
     fn new(peer: PeerId, direction: Direction, connection: Option<WeakConnectionHandle>, relays: usize) -> Self {
-        Self { peer, direction, connection, relays, received: 0, heard: Instant::now(), path: PathKind::Unknown }
+        Self {
+            peer,
+            direction,
+            connection,
+            relays,
+            received: 0,
+            heard: Instant::now(),
+            sent: 0,
+            sent_lately: 0,
+            path: PathKind::Unknown,
+        }
     }
 
     fn open_connection(&self) -> Option<Connection> {
