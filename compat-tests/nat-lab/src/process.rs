@@ -24,6 +24,8 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::requirements;
+
 /// How long a process may take to do what it is about to do: far longer than it does.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -46,7 +48,7 @@ impl Product {
     /// Starts `tunnel-p2p ARGUMENTS --json` on this device. What it logs goes to `NAME.log`.
     pub(crate) fn start(&self, device: &Device, name: &str, arguments: &[&str]) -> Result<Process> {
         let (log, file) = self.log(name)?;
-        let mut command = Command::new(&self.binary);
+        let mut command = self.command();
         command
             .args(arguments)
             .args(["--json", "--log-filter", &self.log_filter])
@@ -65,6 +67,14 @@ impl Product {
         let reader = AbortOnDropHandle::new(reader);
         let pid = Pid::from_raw(pid);
         Ok(Process { name: name.to_owned(), child, pid, log, events, read: 0, _reader: reader })
+    }
+
+    /// The binary; where there is the tool for it, one that does not outlive the lab, even if that is killed.
+    fn command(&self) -> Command {
+        let Some(setpriv) = requirements::find("setpriv") else { return Command::new(&self.binary) };
+        let mut command = Command::new(setpriv);
+        command.args(["--pdeathsig", "KILL", "--"]).arg(&self.binary);
+        command
     }
 
     /// A process that is started again goes on with the log of the one before.

@@ -49,7 +49,8 @@ pub(crate) fn binary(named: Option<&Path>) -> Result<PathBuf, String> {
     }
 }
 
-fn find(tool: &str) -> Option<PathBuf> {
+/// Where a tool is.
+pub(crate) fn find(tool: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let system = SYSTEM_DIRECTORIES.iter().map(PathBuf::from);
     env::split_paths(&path).chain(system).map(|directory| directory.join(tool)).find(|path| path.is_file())
