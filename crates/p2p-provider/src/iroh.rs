@@ -7,6 +7,7 @@
 mod addresses;
 mod attempts;
 mod care;
+mod check;
 mod config;
 mod connection;
 mod current;
@@ -34,6 +35,7 @@ use self::{
 };
 pub use self::{
     care::CareReport,
+    check::{CheckError, RelayAnswer, ask_lookup, ask_relay, enter_relay},
     config::{CongestionControl, IrohConfig, Lookup, Publish, Relay, Relays, is_public},
     connection::IrohConnection,
     listener::IrohListener,
@@ -197,7 +199,7 @@ impl P2PProvider for IrohP2P {
         let (_, endpoint) = self.shared.endpoint().await?;
         let claim = self.shared.listener.claim(protocols.clone()).ok_or(P2PError::AlreadyListening)?;
         endpoint.set_alpns(protocols);
-        Ok(IrohListener::new(endpoint, Arc::clone(&self.shared), claim))
+        Ok(IrohListener::new(Arc::clone(&self.shared), claim))
     }
 
     fn local_peer_id(&self) -> PeerId {

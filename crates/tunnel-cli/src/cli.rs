@@ -1,5 +1,6 @@
 //! The command line.
 
+mod diagnosis;
 mod mode;
 mod peers;
 
@@ -8,11 +9,17 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 
 pub(crate) use self::mode::{ModeChoice, ModeOptions, Switch};
-use self::peers::PEERS_EXAMPLES;
 pub(crate) use self::peers::{AllowOptions, ForgetOptions, ListOptions, PeersCommand, PeersOptions, RevokeOptions};
+use self::{
+    diagnosis::{DOCTOR_EXAMPLES, PING_EXAMPLES},
+    peers::PEERS_EXAMPLES,
+};
 use crate::{
     admin::AdminAddress,
-    config::{GatewayOptions, HostOptions, LogOptions, RelayOptions, RoutingOptions, Seeds, Span, TunnelServerOptions},
+    config::{
+        DoctorOptions, GatewayOptions, HostOptions, LogOptions, PingOptions, RelayOptions, RoutingOptions, Seeds, Span,
+        TunnelServerOptions,
+    },
 };
 
 /// HTTP and WebSockets to a server at home, peer to peer
@@ -57,6 +64,12 @@ pub(crate) enum Command {
     /// Reach a host by its ticket and offer its service on a local port
     #[command(after_help = GATEWAY_EXAMPLES)]
     Gateway(Box<GatewayOptions>),
+    /// Reach a host and measure the way to it: direct or relayed, and how long an answer takes
+    #[command(after_help = PING_EXAMPLES)]
+    Ping(Box<PingOptions>),
+    /// Check this machine, its network and the way to a host, and say what to do first
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Box<DoctorOptions>),
     /// Show how a running gateway or host is, from its admin endpoint
     #[command(after_help = STATUS_EXAMPLES)]
     Status(StatusOptions),
@@ -301,11 +314,13 @@ Stopping:
 
 Exit codes:
   0    done, or stopped by Ctrl-C and drained
-  1    something failed, or a check found a difference
+  1    something failed, or a check found a difference; doctor: something is wrong
   2    the command line or the configuration is wrong
   3    could not start: a port is in use, a key is unreadable, nothing to check
-  4    status: requests take the tunnel server, or one of two ways is down
-  5    status: no way works
+  4    it works, but not by the best way; status: requests take the tunnel server,
+       or one of two ways is down; ping: the host is reached through a relay only
+  5    no way works; status: none of the ways; ping, doctor --peer: the host is not
+       reached, or does not let this client in
   130  stopped at once: by a second Ctrl-C, or while checks ran";
 
 const HOST_EXAMPLES: &str = "\
@@ -486,10 +501,13 @@ mod tests {
     #[test]
     fn every_option_of_these_commands_has_its_environment_variable() {
         let cli = Cli::command();
-        for name in ["host", "gateway", "status", "tunnel-server", "relay", "demo", "compat", "simulate"] {
+        for name in
+            ["host", "gateway", "ping", "doctor", "status", "tunnel-server", "relay", "demo", "compat", "simulate"]
+        {
             let command = cli.find_subcommand(name).expect("command exists");
             for arg in command.get_arguments() {
-                let long = arg.get_long().expect("every option has a long name");
+                // The one argument without a flag is the ticket of `ping`.
+                let long = arg.get_long().unwrap_or_else(|| arg.get_id().as_str());
                 if long == "help" {
                     continue;
                 }

@@ -3,12 +3,14 @@
 mod bench;
 mod compat;
 mod demo;
+mod doctor;
 mod explain;
 mod gateway;
 mod host;
 mod id;
 mod mode;
 mod peers;
+mod ping;
 mod relay;
 mod simulate;
 mod status;
@@ -26,18 +28,30 @@ use crate::{
 
 /// Reads the configuration and runs the command.
 pub(crate) fn run(cli: Cli, output: Output) -> Result<Outcome, CliError> {
-    let file = ConfigFile::load(cli.global.config.as_deref())?;
+    let (file, unread) = match ConfigFile::load(cli.global.config.as_deref()) {
+        Ok(file) => (file, None),
+        // Which is a thing to be found.
+        Err(error) if matches!(cli.command, Command::Doctor(_)) => (ConfigFile::default(), Some(error)),
+        Err(error) => return Err(error),
+    };
     let log: LogOptions = layered(&file, "log", &cli.global.log)?;
     // What simulated hosts complain about is of interest only to those who ask for it.
     let simulated = matches!(cli.command, Command::Simulate(_));
     if !simulated || cli.global.verbose > 0 || log.filter.is_some() {
         // The demo cuts its own ways, which is nothing to be warned of. What the QUIC library warns of is a path that ends.
-        let usual = if matches!(cli.command, Command::Demo(_)) { "error" } else { "warn,noq_proto=error" };
+        let usual = match cli.command {
+            // They break off what has not answered in time, of which Iroh complains.
+            Command::Doctor(_) | Command::Ping(_) => "error,iroh=off",
+            Command::Demo(_) => "error",
+            _ => "warn,noq_proto=error",
+        };
         logging::start(&cli.global, &log, usual)?;
     }
     match cli.command {
         Command::Host(options) => host::run(&layered(&file, "host", &*options)?, output),
         Command::Gateway(options) => gateway::run(*options, &file, cli.global.config, output),
+        Command::Ping(options) => ping::run(&options, &file, output),
+        Command::Doctor(options) => doctor::run(&options, &file, unread.as_ref(), cli.global.config.as_deref(), output),
         Command::Status(options) => status::run(&options, &file, output),
         Command::Mode(options) => mode::run(&options, &file, output),
         Command::Explain(options) => explain::run(&options, &file, output),

@@ -3,11 +3,13 @@
 //! One struct per table describes the flags (by clap, which also reads the environment) and the keys of the file (by
 //! serde): an option exists in both or in neither. Defaults are where the options are used.
 
+mod doctor;
 mod file;
 mod gateway;
 mod host;
 mod network;
 mod pairing;
+mod ping;
 mod relay;
 mod routing;
 mod seeds;
@@ -20,10 +22,12 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub(crate) use self::{
+    doctor::DoctorOptions,
     file::ConfigFile,
     gateway::GatewayOptions,
     host::HostOptions,
-    network::{DoctorNetworkOptions, Network, PingNetworkOptions},
+    network::{DoctorNetworkOptions, Network},
+    ping::PingOptions,
     relay::RelayOptions,
     routing::{ModeOption, RoutingOptions, RuleOption},
     seeds::Seeds,

@@ -11,6 +11,8 @@ pub(crate) enum Outcome {
     Aborted,
     /// Looked at, and it works in another way than the best one.
     Degraded,
+    /// Looked at, and something is wrong.
+    Problem,
     /// Looked at, and it does not work.
     Down,
 }
@@ -20,6 +22,7 @@ impl Outcome {
     pub(crate) fn exit_code(self) -> ExitCode {
         match self {
             Self::Done => ExitCode::SUCCESS,
+            Self::Problem => ExitCode::from(1),
             Self::Degraded => ExitCode::from(4),
             Self::Down => ExitCode::from(5),
             // 128 + SIGINT, as shells report it.
@@ -42,6 +45,7 @@ enum ErrorKind {
     Failed,
     Usage,
     Start,
+    Unreachable,
 }
 
 impl CliError {
@@ -60,6 +64,11 @@ impl CliError {
         Self::new(ErrorKind::Start, message)
     }
 
+    /// The other side cannot be reached, or lets nobody in: exit code 5.
+    pub(crate) fn unreachable(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unreachable, message)
+    }
+
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), cause: None, next: None }
     }
@@ -74,6 +83,29 @@ impl CliError {
     pub(crate) fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
+    }
+
+    /// What failed and why, in one line and without what to do next; and that.
+    pub(crate) fn parts(&self) -> (String, Option<&str>) {
+        let mut told = String::new();
+        // Writing to a string does not fail.
+        _ = self.tell(&mut told, ": ");
+        (told, self.next.as_deref())
+    }
+
+    fn tell(&self, f: &mut impl fmt::Write, before_cause: &str) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(cause) = &self.cause {
+            // Some errors repeat their source in their own text: say each thing once.
+            let mut said = String::new();
+            for part in cause.chain().map(|part| part.to_string().trim().to_owned()) {
+                if !said.contains(&part) {
+                    write!(f, "{before_cause}{}", part.replace('\n', "\n    "))?;
+                    said.push_str(&part);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether it is one of [`start`](Self::start).
@@ -92,23 +124,14 @@ impl CliError {
             ErrorKind::Failed => 1,
             ErrorKind::Usage => 2,
             ErrorKind::Start => 3,
+            ErrorKind::Unreachable => 5,
         }
     }
 }
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        if let Some(cause) = &self.cause {
-            // Some errors repeat their source in their own text: say each thing once.
-            let mut said = String::new();
-            for part in cause.chain().map(|part| part.to_string().trim().to_owned()) {
-                if !said.contains(&part) {
-                    write!(f, "\n  cause: {}", part.replace('\n', "\n    "))?;
-                    said.push_str(&part);
-                }
-            }
-        }
+        self.tell(f, "\n  cause: ")?;
         if let Some(next) = &self.next {
             write!(f, "\n  next: {next}")?;
         }

@@ -1,4 +1,5 @@
-//! The `tunnel-p2p` command: host, gateway, tunnel-server, relay, peers, status, mode, explain, demo, compat, bench and id.
+//! The `tunnel-p2p` command: host, gateway, ping, doctor, tunnel-server, relay,
+//! peers, status, mode, explain, demo, compat, bench and id.
 //!
 //! The binary is a thin shell over this library.
 //!

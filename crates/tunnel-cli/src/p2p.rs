@@ -38,7 +38,7 @@ pub(crate) fn host_config(
     if token.is_some() && network.relay.is_empty() {
         return Err(CliError::usage("a relay token is given, and no relay").next(RELAY_EXAMPLE));
     }
-    let relays = relays(network.relay, token)?.unwrap_or_default();
+    let relays = relays(network.relay, token.as_deref())?.unwrap_or_default();
     config(key, listen, network, congestion, relays)
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn client_config(
     congestion: CongestionControl,
 ) -> Result<IrohConfig, CliError> {
     let token = token(network)?;
-    let relays = relays(network.relay, token.clone())?.unwrap_or(Relays::OfPeers { token });
+    let relays = relays(network.relay, token.as_deref())?.unwrap_or(Relays::OfPeers { token });
     let mut config = config(key, listen, network, congestion, relays)?;
     config.announce = false;
     Ok(config)
@@ -97,7 +97,7 @@ fn token(network: Network<'_>) -> Result<Option<String>, CliError> {
 const RELAY_EXAMPLE: &str = "give `none`, `n0`, or the URLs of your own relays: --relay https://relay.example.org";
 
 /// Reads the values of `--relay`; `None` if there are none.
-fn relays(values: &[String], token: Option<String>) -> Result<Option<Relays>, CliError> {
+fn relays(values: &[String], token: Option<&str>) -> Result<Option<Relays>, CliError> {
     let wrong = |message: String| CliError::usage(message).next(RELAY_EXAMPLE);
     let of_its_own = |relays| match token {
         None => Ok(Some(relays)),
@@ -109,7 +109,9 @@ fn relays(values: &[String], token: Option<String>) -> Result<Option<Relays>, Cl
         ["n0"] => of_its_own(Relays::N0),
         _ => match values.iter().find(|value| !is_http(value)) {
             Some(value) => Err(wrong(format!("--relay: {value:?} is not the URL of a relay"))),
-            None => Ok(Some(Relays::Custom(values.iter().map(|url| Relay::new(url).token(token.clone())).collect()))),
+            None => Ok(Some(Relays::Custom(
+                values.iter().map(|url| Relay::new(url).token(token.map(str::to_owned))).collect(),
+            ))),
         },
     }
 }
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn relays_are_none_n0_or_urls() {
-        let read = |values: &[&str], token: Option<&str>| relays(&strings(values), token.map(str::to_owned));
+        let read = |values: &[&str], token: Option<&str>| relays(&strings(values), token);
         assert_eq!(read(&[], None).unwrap(), None);
         assert_eq!(read(&["none"], None).unwrap(), Some(Relays::None));
         assert_eq!(read(&["n0"], None).unwrap(), Some(Relays::N0));

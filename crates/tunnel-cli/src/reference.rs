@@ -175,6 +175,9 @@ fn key(name: &str, arg: &Arg) -> Option<String> {
         ("", _) => long.strip_prefix("log-").map(|key| format!("`{key}` in `[log]`")),
         (name, long) if TABLES.contains(&name) => Some(code(long)),
         ("explain", long) if is_routing => Some(format!("`{long}` in `[gateway]`")),
+        ("ping", "count" | "interval" | "timeout") | ("doctor", "peer" | "peer-file" | "bind" | "timeout") => None,
+        ("ping", long) => Some(format!("`{long}` in `[gateway]`")),
+        ("doctor", long) => Some(format!("`{long}` in `[host]` or `[gateway]`")),
         ("status" | "mode", "admin") => Some("`admin` in `[gateway]`".to_owned()),
         ("peers forget", "state-dir") | ("peers list", "gateway-state-dir") => {
             Some("`state-dir` in `[gateway]`".to_owned())

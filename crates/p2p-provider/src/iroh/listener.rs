@@ -6,10 +6,7 @@ use std::{
 };
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use iroh::{
-    Endpoint,
-    endpoint::{Connection, Incoming},
-};
+use iroh::endpoint::{Connection, Incoming};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -24,16 +21,14 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Accepts the connections of other Iroh peers.
 pub struct IrohListener {
-    /// The one that is accepted on; another follows when it is made anew.
-    endpoint: Option<Endpoint>,
     shared: Arc<Shared>,
     handshakes: FuturesUnordered<BoxFuture<'static, Option<Connection>>>,
     _claim: ListenerClaim,
 }
 
 impl IrohListener {
-    pub(super) fn new(endpoint: Endpoint, shared: Arc<Shared>, claim: ListenerClaim) -> Self {
-        Self { endpoint: Some(endpoint), shared, handshakes: FuturesUnordered::new(), _claim: claim }
+    pub(super) fn new(shared: Arc<Shared>, claim: ListenerClaim) -> Self {
+        Self { shared, handshakes: FuturesUnordered::new(), _claim: claim }
     }
 
     fn admit(&mut self, incoming: Incoming) {
@@ -51,11 +46,8 @@ impl P2PListener for IrohListener {
 
     async fn accept(&mut self) -> Option<IrohConnection> {
         loop {
-            // Given up before the next one is waited for, so that its port is free.
-            let Some(endpoint) = &self.endpoint else {
-                self.endpoint = Some(self.shared.current.open().await?.1);
-                continue;
-            };
+            // Held only while it is waited for: a retired endpoint gives up its port when nobody holds it any more.
+            let (_, endpoint) = self.shared.current.open().await?;
             tokio::select! {
                 biased;
                 Some(done) = self.handshakes.next(), if !self.handshakes.is_empty() => {
@@ -65,7 +57,8 @@ impl P2PListener for IrohListener {
                 }
                 incoming = endpoint.accept() => match incoming {
                     Some(incoming) => self.admit(incoming),
-                    None => self.endpoint = None,
+                    // Until it is known to be retired, too.
+                    None => tokio::task::yield_now().await,
                 },
             }
         }

@@ -2,11 +2,12 @@
 //! only place that reads it.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     net::{SocketAddr, SocketAddrV4, SocketAddrV6},
     time::Duration,
 };
 
-use iroh::{Endpoint, Watcher, endpoint::RelayStatus};
+use iroh::{Endpoint, Watcher, endpoint::RelayStatus, unstable_net_report::Probe};
 
 /// How the relay is through which a peer can be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct NetReport {
     pub mapping_varies_v6: Option<bool>,
     /// How far each relay is that answered, nearest first.
     pub relays: Vec<(String, Duration)>,
+    /// Which of them told this peer its address, over UDP: those through which a direct path can be found.
+    pub discovered_by: Vec<String>,
     /// Whether something between answers in the place of others (a hotel's login page). Not always known.
     pub captive_portal: Option<bool>,
 }
@@ -55,14 +58,18 @@ pub(super) fn home_relay(endpoint: &Endpoint) -> Option<HomeRelay> {
         url: status.url().to_string(),
         connected: status.is_connected(),
         error: status.last_error().map(|error| format!("{error:#}")),
-        denied: RelayStatus::auth_denied_reason(status).map(|reason| reason.to_string()),
+        denied: RelayStatus::auth_denied_reason(status).map(ToString::to_string),
     })
 }
 
 pub(super) fn net_report(endpoint: &Endpoint) -> Option<NetReport> {
     let report = endpoint.net_report().get()?;
-    let mut nearest = std::collections::BTreeMap::<String, Duration>::new();
-    for (_, url, latency) in report.relay_latency.iter() {
+    let mut nearest = BTreeMap::<String, Duration>::new();
+    let mut discovered_by = BTreeSet::new();
+    for (probe, url, latency) in report.relay_latency.iter() {
+        if matches!(probe, Probe::QadIpv4 | Probe::QadIpv6) {
+            discovered_by.insert(url.to_string());
+        }
         let entry = nearest.entry(url.to_string()).or_insert(latency);
         *entry = (*entry).min(latency);
     }
@@ -74,6 +81,7 @@ pub(super) fn net_report(endpoint: &Endpoint) -> Option<NetReport> {
         mapping_varies_v4: report.mapping_varies_by_dest_ipv4,
         mapping_varies_v6: report.mapping_varies_by_dest_ipv6,
         relays,
+        discovered_by: discovered_by.into_iter().collect(),
         captive_portal: report.captive_portal,
     })
 }

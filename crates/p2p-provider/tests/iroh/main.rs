@@ -2,6 +2,7 @@
 //! in `compat-tests`.
 
 mod care;
+mod checks;
 mod lookup;
 mod paths;
 mod refusal;

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The UDP port: unassigned by IANA, and the same at every start, so that a ticket stays valid.
-const PORT: u16 = 17_420;
+pub(super) const PORT: u16 = 17_420;
 
 /// How long requests may take to finish after Ctrl-C: longer than most, shorter than a service manager's patience.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);

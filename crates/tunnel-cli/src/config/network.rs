@@ -30,7 +30,7 @@ macro_rules! network_options {
             /// A PEM file with the authority that signed the certificates of your relays, if it is not a public one
             #[arg(long, env = concat!($prefix, "RELAY_CA"), value_name = "FILE")]
             pub(crate) relay_ca: Option<PathBuf>,
-            /// How peers find each other besides by ticket: `mdns` (same LAN), `n0` (public), https://HOST/pkarr (your own server), dns:ZONE, or `none` [default: none]
+            /// How peers find each other besides by ticket: `mdns` (same LAN), `n0` (public), `https://HOST/pkarr` (your own server), `dns:ZONE`, or `none` [default: none]
             #[arg(long, env = concat!($prefix, "LOOKUP"), value_name = "LOOKUP", value_delimiter = ',')]
             #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
             pub(crate) lookup: Vec<String>,

@@ -3,9 +3,11 @@
 mod admin;
 mod compat;
 mod config;
+mod doctor;
 mod dual;
 mod mode;
 mod pairing;
+mod ping;
 mod relay;
 mod routing;
 mod simulate;

@@ -87,6 +87,19 @@ impl Relays {
         }
     }
 
+    /// The relays themselves. None for those that are learned from peers.
+    #[must_use]
+    pub fn list(&self) -> Vec<Relay> {
+        match self {
+            Self::None | Self::OfPeers { .. } => Vec::new(),
+            Self::N0 => {
+                let urls = iroh::defaults::prod::default_relay_map().urls::<Vec<_>>();
+                urls.into_iter().map(|url| Relay::new(url.to_string())).collect()
+            }
+            Self::Custom(relays) => relays.clone(),
+        }
+    }
+
     /// Those that are known from the start.
     pub(in crate::iroh) fn configs(&self) -> Result<Vec<Arc<RelayConfig>>, P2PError> {
         match self {
