@@ -65,7 +65,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "relay-killed-other-home",
-        about: "the same, but the gateway's own home is the relay that is left",
+        about: "the same, but the gateway's own home is the relay that is left: within 3 s",
         run: |product| Box::pin(relays::killed_while_relayed(product, relays::Home::Other)),
     },
     Scenario {

@@ -23,6 +23,9 @@ const UNHARMED: Duration = Duration::from_millis(500);
 /// How soon a host must be reachable through the relay that is left.
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 
+/// The same for a gateway that is at home at that relay already: it makes sure first that the other one is gone for good.
+const BACK_FROM_ELSEWHERE_WITHIN: Duration = Duration::from_secs(3);
+
 /// How soon a host must be reachable after its only relay has come back.
 const RESTARTED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -90,7 +93,11 @@ pub(crate) async fn killed_while_relayed(product: Product, home: Home) -> Result
     sleep(AFTERWARDS).await;
     let availability = Availability::of(&watch.end().await?, killed);
     availability.note(&mut stage.record);
-    stage.record.time_within("reachable again after", availability.back, BACK_WITHIN);
+    let within = match home {
+        Home::Same => BACK_WITHIN,
+        Home::Other => BACK_FROM_ELSEWHERE_WITHIN,
+    };
+    stage.record.time_within("reachable again after", availability.back, within);
     download.may_be_cut("download", &mut stage.record).await?;
     Ok(stage.record)
 }
