@@ -117,6 +117,7 @@ impl Availability {
         record.count("GETs", self.asked);
         record.count("GETs failed", self.failed());
         if self.wrong > 0 {
+            record.wrong_bytes = true;
             record.fail(format!("{} answers had wrong bytes", self.wrong));
         }
     }

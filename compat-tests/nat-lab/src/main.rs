@@ -111,7 +111,7 @@ async fn play(options: &Options, cases: &[Case], binary: &Path, report: &mut Rep
     let runs = || (1..=options.runs).flat_map(|run| cases.iter().map(move |&case| (run, case)));
     for (run, case) in runs().filter(|(_, case)| case.is_measured_alone()) {
         report.begin(case);
-        let record = run_once(options, case, run, binary).await?;
+        let record = run_case(options, case, run, binary).await?;
         report.end(case, record);
     }
     let mut waiting = runs().filter(|(_, case)| !case.is_measured_alone());
@@ -121,10 +121,26 @@ async fn play(options: &Options, cases: &[Case], binary: &Path, report: &mut Rep
             && let Some((run, case)) = waiting.next()
         {
             report.begin(case);
-            playing.push(async move { (case, run_once(options, case, run, binary).await) });
+            playing.push(async move { (case, run_case(options, case, run, binary).await) });
         }
         let Some((case, record)) = playing.next().await else { return Ok(()) };
         report.end(case, record?);
+    }
+}
+
+/// Runs a case until it holds or its retries are used up.
+async fn run_case(options: &Options, case: Case, run: u32, binary: &Path) -> Result<Record> {
+    let mut forgiven = Vec::new();
+    loop {
+        let mut record = run_once(options, case, run, binary).await?;
+        let again = !record.held() && !record.wrong_bytes && forgiven.len() < options.retries as usize;
+        if !again {
+            if record.held() {
+                record.forgiven = forgiven;
+            }
+            return Ok(record);
+        }
+        forgiven.push(record.failures.join("; "));
     }
 }
 

@@ -52,6 +52,10 @@ pub(crate) struct Options {
     /// How often to run each case
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) runs: u32,
+    /// How often to run a case again that has not held, on machines that are busy with other things; wrong bytes are never
+    /// forgiven, and what was forgiven is told
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) retries: u32,
     /// How many scenarios to play at once; they wait most of their time. Pairs, which are measured, run one by one
     #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: u16,

@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 
+use crate::http::{Answer, Ending};
+
 /// Something measured.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Measure {
@@ -33,6 +35,10 @@ pub(crate) struct Record {
     pub(crate) measures: Vec<(String, Measure)>,
     /// What did not hold, in words.
     pub(crate) failures: Vec<String>,
+    /// An answer had other bytes than were asked for, which no second run makes good.
+    pub(crate) wrong_bytes: bool,
+    /// What did not hold in runs before this one, which were tried again.
+    pub(crate) forgiven: Vec<String>,
     /// Where the logs are, if they were kept.
     pub(crate) logs: Option<PathBuf>,
 }
@@ -60,6 +66,12 @@ impl Record {
 
     pub(crate) fn fail(&mut self, what: impl Into<String>) {
         self.failures.push(what.into());
+    }
+
+    /// Notes an answer that is not as it must be.
+    pub(crate) fn fail_answer(&mut self, what: &str, answer: &Answer) {
+        self.wrong_bytes |= matches!(answer.ending, Ending::Wrong(_));
+        self.fail(format!("{what}: {}", answer.describe()));
     }
 
     /// Notes a time that has a limit.

@@ -55,6 +55,10 @@ impl Report {
 
     /// Failures are told at once, above the bar.
     fn explain(&self, case: Case, record: &Record) {
+        for forgiven in &record.forgiven {
+            let text = format!("! {} was run again, since it had not held: {forgiven}", case.name());
+            self.progress.suspend(|| _ = writeln!(std::io::stderr().lock(), "{text}"));
+        }
         if record.held() {
             return;
         }
@@ -213,6 +217,7 @@ fn line(case: Case, run: usize, record: &Record) -> Value {
         "held": record.held(),
         "measures": measures,
         "failures": record.failures,
+        "forgiven": record.forgiven,
         "logs": record.logs,
     })
 }

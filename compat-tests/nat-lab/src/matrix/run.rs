@@ -55,7 +55,7 @@ pub(crate) async fn run(product: Product, placement: Placement, bytes: u64) -> R
     let became_direct = watch(&world, &first, wanted.path, &mut record).await?;
     let whole = get(&world.gateway.device, Get::new(bytes)).await?;
     if !whole.is_complete() {
-        record.fail(format!("the download of {bytes} bytes: {}", whole.describe()));
+        record.fail_answer(&format!("the download of {bytes} bytes"), &whole);
     }
     record.text("path", whole.path.clone());
     record.speed("download", whole.bytes_per_second());
@@ -108,7 +108,7 @@ async fn watch(world: &World, first: &Answer, wanted: Path, record: &mut Record)
         sleep(LOOK).await;
         let answer = get(&world.gateway.device, Get::new(SMALL)).await?;
         if !answer.is_complete() {
-            record.fail(format!("a request after the first: {}", answer.describe()));
+            record.fail_answer("a request after the first", &answer);
         }
         path = answer.path;
     }

@@ -50,7 +50,7 @@ pub(crate) async fn one(product: Product, mover: Mover) -> Result<Record> {
     stage.record.time_within("in use: answered after", availability.back, BACK_WITHIN);
     let last = stage.ask().await?;
     if !last.is_complete() {
-        stage.record.fail(format!("a request after the moves: {}", last.describe()));
+        stage.record.fail_answer("a request after the moves", &last);
     }
     stage.record.text("path at the end", last.path);
     Ok(stage.record)

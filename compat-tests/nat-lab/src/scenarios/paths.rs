@@ -44,7 +44,7 @@ pub(crate) async fn direct_blocked(product: Product) -> Result<Record> {
     stage.record.time_within("failover", Some(answer.stall), STALL_MAX);
     let relayed = stage.ask().await?;
     if !relayed.is_complete() || relayed.path != "relayed" {
-        stage.record.fail(format!("a request after it: {}", relayed.describe()));
+        stage.record.fail_answer("a request after it", &relayed);
     }
     firewall::allow(&router)?;
     stage.note_direct_again(RETURN).await?;
@@ -66,7 +66,7 @@ pub(crate) async fn rebound(product: Product, side: Side) -> Result<Record> {
     stage.record.time_within("failover", Some(answer.stall), STALL_MAX);
     let after = stage.ask().await?;
     if !after.is_complete() {
-        stage.record.fail(format!("a request after it: {}", after.describe()));
+        stage.record.fail_answer("a request after it", &after);
     }
     stage.note_direct_again(RETURN).await?;
     Ok(stage.record)

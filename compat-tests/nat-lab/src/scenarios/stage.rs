@@ -175,7 +175,7 @@ impl Download {
         let answer = self.answer.await.context("a request panicked")?;
         record.time(&format!("{name} stood still"), answer.stall);
         if !answer.is_complete() {
-            record.fail(format!("{name}: {}", answer.describe()));
+            record.fail_answer(name, &answer);
         }
         Ok(answer)
     }
@@ -188,7 +188,7 @@ impl Download {
             Ending::Complete => "whole",
             Ending::Cut(_) => "cut",
             Ending::Refused(_) | Ending::NoAnswer(_) | Ending::Wrong(_) => {
-                record.fail(format!("{name}: {}", answer.describe()));
+                record.fail_answer(name, &answer);
                 "neither whole nor cut"
             }
         };

@@ -44,7 +44,7 @@ pub(crate) async fn only(product: Product) -> Result<Record> {
     for _ in 0..REQUESTS {
         let answer = stage.ask().await?;
         if !answer.is_complete() || answer.transport != "legacy" {
-            stage.record.fail(format!("a request: {}", answer.describe()));
+            stage.record.fail_answer("a request", &answer);
         }
         times.push((answer.ended - answer.started).as_secs_f64());
     }
@@ -53,7 +53,7 @@ pub(crate) async fn only(product: Product) -> Result<Record> {
     stage.record.time("the slowest request", Duration::from_secs_f64(spread.most));
     let whole = get(&stage.world.gateway.device, Get::new(WHOLE)).await?;
     if !whole.is_complete() {
-        stage.record.fail(format!("a download: {}", whole.describe()));
+        stage.record.fail_answer("a download", &whole);
     }
     stage.record.speed("download", whole.bytes_per_second());
     Ok(stage.record)

@@ -81,7 +81,9 @@ pub(super) fn announce(ways: &Ways, target: &str, reach: &Reach, admin: Option<&
             let what = match reach.published {
                 Publish::All => "its addresses and relays",
                 Publish::Public => "its public addresses and relays",
-                Publish::Relays if *lookup == ON_THE_LAN => "nothing, since --publish relay leaves it no address to tell",
+                Publish::Relays if *lookup == ON_THE_LAN => {
+                    "nothing, since --publish relay leaves it no address to tell"
+                }
                 Publish::Relays => "its relays",
             };
             output.note(format!("  found by its peer id {lookup}, which tells {what}"));
