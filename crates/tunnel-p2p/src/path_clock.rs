@@ -27,13 +27,13 @@ impl PathClock {
         Self(Mutex::new(Seen { kind: kind(path.kind), remote, since: Instant::now() }))
     }
 
-    /// Follows a connection until it is closed; `changed` is called when its path has become another one.
-    pub(crate) async fn follow<C: P2PConnection>(&self, connection: &C, changed: impl Fn()) {
+    /// Follows a connection until it is closed; `on_change` is called when its path has become another one.
+    pub(crate) async fn follow<C: P2PConnection>(&self, connection: &C, on_change: impl Fn()) {
         let mut changes = connection.path_changes();
         let mut path = connection.path();
         loop {
             if self.note(path) {
-                changed();
+                on_change();
             }
             path = match changes.next().await {
                 Some(path) => path,

@@ -177,9 +177,10 @@ impl Registry {
     pub(super) fn close_relayed_by(&self, url: &RelayUrl, code: VarInt, reason: &str) {
         for entry in self.lock().by_id.values() {
             if entry.direction == Direction::Outgoing && entry.relays > 1 {
-                let connection = entry.open_connection();
-                let through = connection.filter(|connection| relay_of(connection).as_ref() == Some(url));
-                through.iter().for_each(|connection| connection.close(code, reason.as_bytes()));
+                let through = |connection: &Connection| relay_of(connection).as_ref() == Some(url);
+                if let Some(connection) = entry.open_connection().filter(through) {
+                    connection.close(code, reason.as_bytes());
+                }
             }
         }
     }

@@ -25,14 +25,12 @@ struct Entry {
 impl RelayList {
     /// The list for an endpoint.
     pub(super) fn mode(&self, relays: &Relays) -> RelayMode {
-        match relays {
-            Relays::None => RelayMode::Disabled,
-            _ => {
-                let list = self.lock();
-                let listed = list.values().filter(|entry| entry.listed).map(|entry| Arc::clone(&entry.config));
-                RelayMode::Custom(listed.collect::<RelayMap>())
-            }
+        if *relays == Relays::None {
+            return RelayMode::Disabled;
         }
+        let list = self.lock();
+        let listed = list.values().filter(|entry| entry.listed).map(|entry| Arc::clone(&entry.config));
+        RelayMode::Custom(listed.collect::<RelayMap>())
     }
 
     pub(super) fn new(configs: impl IntoIterator<Item = Arc<RelayConfig>>) -> Self {

@@ -192,8 +192,8 @@ struct Door {
 impl Door {
     async fn open(relay: Server) -> Self {
         let inside = relay.http_addr().expect("it serves HTTP");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback can be bound");
+        let address = listener.local_addr().expect("it is bound");
         let mut passing = JoinSet::new();
         passing.spawn(async move {
             // Its connections end with it.

@@ -74,7 +74,7 @@ async fn peer(url: &str, announce: bool, publish: Publish) -> IrohP2P {
 
 /// A server and the URL of its records.
 async fn lookup_server() -> (Server, String, tempfile::TempDir) {
-    let files = tempfile::tempdir().unwrap();
+    let files = tempfile::tempdir().expect("a directory");
     let loopback = Some(IpAddr::from(Ipv4Addr::LOCALHOST));
     let mut config = Config::default();
     if let Some(http) = &mut config.http {
