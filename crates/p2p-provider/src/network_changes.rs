@@ -8,6 +8,7 @@ use std::sync::{
 use tokio::sync::Notify;
 
 /// Tells everybody who subscribed. Clones share the subscribers.
+#[cfg(any(feature = "iroh", feature = "simulator"))]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NetworkNews(Arc<Shared>);
 
@@ -17,18 +18,20 @@ struct Shared {
     told: Notify,
 }
 
+#[cfg(any(feature = "iroh", feature = "simulator"))]
 impl NetworkNews {
     pub(crate) fn tell(&self) {
         self.0.count.fetch_add(1, Ordering::Release);
         self.0.told.notify_waiters();
     }
 
+    #[cfg(feature = "iroh")]
     pub(crate) fn count(&self) -> u64 {
         self.0.count.load(Ordering::Acquire)
     }
 
     pub(crate) fn subscribe(&self) -> NetworkChanges {
-        NetworkChanges { shared: Arc::clone(&self.0), seen: self.count() }
+        NetworkChanges { shared: Arc::clone(&self.0), seen: self.0.count.load(Ordering::Acquire) }
     }
 }
 
@@ -57,7 +60,7 @@ impl NetworkChanges {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "iroh", feature = "simulator")))]
 mod tests {
     use futures::FutureExt;
 
