@@ -145,9 +145,8 @@ impl Bbr {
     fn listen(&mut self, finished: &Finished) {
         let Some(spread) = finished.spread() else { return };
         self.noise = match self.noise {
-            // Start-up makes a queue at last, and before that differences are those of the path.
-            Some(noise) if self.phase.is_startup() => Some(noise.min(spread)),
-            Some(noise) if self.phase.is_calm() => Some(noise.mul_f64(0.75) + spread.mul_f64(0.25)),
+            // Start-up makes a queue in its last round only. Later, only a flow that cruises makes none.
+            Some(noise) if self.phase.is_startup() || self.phase.is_calm() => Some((noise + spread) / 2),
             Some(noise) => Some(noise),
             None => Some(spread),
         };
@@ -263,7 +262,7 @@ impl Controller for Bbr {
         let packet = self.delivery.lost(pn);
         if self.queued {
             self.round.lost_to_queue(lost_bytes.into());
-            self.lost_to_queue(now, packet.map_or(0, |packet| packet.in_flight));
+            self.lost_to_queue(now, packet);
         }
     }
 

@@ -12,7 +12,7 @@ const PACKETS_MAX: usize = 1 << 16;
 /// What was known when a packet was sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
-    at: Instant,
+    pub(crate) at: Instant,
     /// Bytes delivered by then, and when the last of them was.
     pub(crate) delivered: u64,
     delivered_at: Instant,

@@ -8,7 +8,7 @@ use super::{
     startup::{self, Exit, Startup},
 };
 use crate::{
-    delivery::Sample,
+    delivery::{Sample, Sent},
     queue::QueueDetector,
     round::Finished,
 };
@@ -71,6 +71,8 @@ impl Default for Phase {
 pub(super) struct Down {
     /// What is more than enough time to drain: a queue that is still there then is another's.
     until: Instant,
+    /// In flight when it began.
+    before: u64,
     /// Start-up ended early: looks again at once.
     look_again: bool,
 }
@@ -163,7 +165,7 @@ impl Bbr {
                 // What was in flight when draining began must have been acknowledged before the queue can be seen.
                 if now >= down.until {
                     if sample.rtt > empty && !sample.app_limited {
-                        self.share(now);
+                        self.share(now, down.before);
                     } else {
                         self.cruise(now, down.look_again);
                     }
@@ -224,12 +226,15 @@ impl Bbr {
         }
     }
 
-    /// Packets were lost while a queue stood. `in_flight` is what was when the first of them was sent.
-    pub(super) fn lost_to_queue(&mut self, now: Instant, in_flight: u64) {
+    /// A packet was lost while a queue stood.
+    pub(super) fn lost_to_queue(&mut self, now: Instant, packet: Option<Sent>) {
         let bdp = self.bdp();
         match &mut self.phase {
-            Phase::Up(_) => self.in_flight_bound = Some(in_flight.max(bdp)),
-            Phase::Shared(shared) => shared.cubic.lost(now, self.min_rtt.value().unwrap_or_default()),
+            Phase::Up(_) => self.in_flight_bound = Some(packet.map_or(bdp, |packet| packet.in_flight.max(bdp))),
+            Phase::Shared(shared) => {
+                let rtt = self.min_rtt.value().unwrap_or_default();
+                shared.cubic.lost(now, packet.map_or(now, |packet| packet.at), rtt);
+            }
             _ => {}
         }
     }
@@ -241,11 +246,11 @@ impl Bbr {
         #[expect(clippy::cast_precision_loss, reason = "a duration")]
         let drain = Duration::from_secs_f64((excess as f64 / rate.max(1.0)).min(10.0));
         let until = now + drain + self.min_rtt.value().unwrap_or_default();
-        self.phase = Phase::Down(Down { until, look_again });
+        self.phase = Phase::Down(Down { until, before: self.delivery.in_flight(), look_again });
     }
 
-    fn share(&mut self, now: Instant) {
-        let window = self.delivery.in_flight().max(self.bdp());
+    fn share(&mut self, now: Instant, before: u64) {
+        let window = before.max(self.bdp());
         self.phase = Phase::Shared(Shared { cubic: Cubic::new(now, window, self.mtu), empty: 0 });
     }
 

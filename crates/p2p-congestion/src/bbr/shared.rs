@@ -44,9 +44,9 @@ impl Cubic {
         cubic.max(reno).min(self.after.max(self.before) * 2.0)
     }
 
-    /// A full queue has dropped packets. Once a round trip.
-    pub(super) fn lost(&mut self, now: Instant, rtt: Duration) {
-        if now.saturating_duration_since(self.since) > rtt {
+    /// A full queue has dropped a packet that was sent at this time. Answers once for all that were sent before.
+    pub(super) fn lost(&mut self, now: Instant, sent_at: Instant, rtt: Duration) {
+        if sent_at > self.since {
             self.before = self.packets(now, rtt);
             self.after = (self.before * BETA).max(2.0);
             self.since = now;

@@ -27,6 +27,12 @@ use crate::{ConnectionLimits, P2PError, SecretKey};
 /// bytes a packet that is 2.3 MB. Measured: 2 MiB never fails, 3 MiB fails under loss.
 const STREAM_RECEIVE_WINDOW_MAX: u32 = 2 << 20;
 
+/// A packet is lost when so many later ones have arrived, or when it is late by a quarter of a round trip, as in RACK (RFC 8985),
+/// whose threshold is time. RFC 9002's three packets and an eighth take packets for lost that are only late: with 5 ms of
+/// jitter at 50 Mbit/s a third of them, which leaves a third of the rate.
+const PACKET_THRESHOLD: u32 = 128;
+const TIME_THRESHOLD: f32 = 1.25;
+
 /// The settings of an [`IrohP2P`](super::IrohP2P).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -176,7 +182,9 @@ impl IrohConfig {
             .max_concurrent_bidi_streams(self.initial_limits.bidi_streams.into())
             .max_concurrent_uni_streams(self.initial_limits.uni_streams.into())
             .stream_receive_window(self.stream_receive_window.into())
-            .receive_window(receive_window);
+            .receive_window(receive_window)
+            .packet_threshold(PACKET_THRESHOLD)
+            .time_threshold(TIME_THRESHOLD);
         Ok(match self.congestion_control {
             CongestionControl::Bbr => builder.congestion_controller_factory(Arc::new(BbrConfig::default())),
             CongestionControl::Bbr3 => builder.congestion_controller_factory(Arc::new(Bbr3Config::default())),
