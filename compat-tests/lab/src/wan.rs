@@ -18,13 +18,13 @@ mod world;
 use std::{fs, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
-use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::time::timeout;
 
 pub(crate) use self::options::{AFTER_HELP, Options};
 use self::{
     cell::Cell,
     leg::{Leg, Plan, measure},
+    link::PromptThreads,
     report::Report,
     results::Results,
     run::Run,
@@ -64,10 +64,9 @@ pub(crate) fn main(options: &Options) -> ExitCode {
         Ok(Err(message)) => return LAB.not_possible(&[message]),
         Err(message) => return LAB.usage(&message),
     };
-    // Lets the link's thread go before others. In the namespace of users that follows, only this limit still allows it.
-    _ = setrlimit(Resource::Nice, Rlimit { current: Some(40), maximum: Some(40) });
     // Before there are threads: a process with several cannot enter a namespace of users.
-    let mut missing = missing(&patchbay::init_userns(), &requirements::WAN_TOOLS);
+    let (threads, entered) = PromptThreads::before(patchbay::init_userns);
+    let mut missing = missing(&entered, &requirements::WAN_TOOLS);
     if let Err(error) = fs::File::options().read(true).write(true).open("/dev/net/tun") {
         missing.push(format!(
             "/dev/net/tun: {error}. Run as root, or load the module and allow it: modprobe tun, chmod 666 /dev/net/tun; a \
@@ -80,6 +79,9 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     LAB.run(async {
         let mut results = Results::open(options.results.as_deref())?;
         let report = Report::new(options.json, runs(options, &cells, &legs).count() as u64);
+        if !threads.are_prompt() {
+            report.tell("The link cannot go before other programs here: on a busy machine packets may be late.");
+        }
         for absent in ["tcp-bbr", "tcp-cubic"] {
             if options.leg.is_empty() && !legs.iter().any(|leg| leg.to_string() == absent) {
                 report.tell(&format!("This kernel has no {absent}: nothing is compared with it."));
@@ -88,7 +90,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
         for (run, cell, leg) in runs(options, &cells, &legs) {
             report.begin(format!("{cell} {leg}"));
             if results.find(&cell.to_string(), &leg.to_string(), run).is_none() {
-                let run = run_leg(options, cell, leg, run).await?;
+                let run = run_leg(options, &threads, cell, leg, run).await?;
                 results.add(run)?;
             }
             report.end(&results);
@@ -107,14 +109,14 @@ fn runs<'a>(options: &Options, cells: &'a [Cell], legs: &'a [Leg]) -> impl Itera
 }
 
 /// Runs a leg once. What goes wrong with the lab itself counts as a failure.
-async fn run_leg(options: &Options, cell: &Cell, leg: &Leg, run: u32) -> Result<Run> {
+async fn run_leg(options: &Options, threads: &PromptThreads, cell: &Cell, leg: &Leg, run: u32) -> Result<Run> {
     let directory = tempfile::Builder::new().prefix("wan-lab-").tempdir().context("no temporary directory")?;
     let binary = match leg {
         Leg::P2p { binary, .. } => binary.clone(),
         Leg::Tcp(_) => Default::default(),
     };
     let product = Product { binary, log_filter: options.log.clone(), directory: directory.path().to_owned() };
-    let plan = Plan { seed: options.seed + u64::from(run) - 1, patience_factor: options.cut_off };
+    let plan = Plan { threads: threads.clone(), seed: options.seed + u64::from(run) - 1, patience_factor: options.cut_off };
     let measuring = timeout(
         LEG_TIMEOUT + Duration::from_secs_f64(cell.seconds * options.cut_off),
         measure(leg, cell, &plan, product),

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     cell::Cell,
-    link::{Both, Counters},
+    link::{Both, Counters, PromptThreads},
     peers::{self, Arguments, Peers},
     small::{SmallRequests, Target},
     transfer::{Transfer, transfer},
@@ -86,7 +86,7 @@ pub(crate) struct Measured {
 
 /// Runs a cell over a link of its own.
 pub(crate) async fn measure(leg: &Leg, cell: &Cell, plan: &Plan, product: Product) -> Result<Measured> {
-    let mut world = World::build(cell.conditions(), plan.seed).await?;
+    let mut world = World::build(&plan.threads, cell.conditions(), plan.seed).await?;
     let (target, peers) = match leg {
         Leg::Tcp(controller) => {
             let address = controller.address();
@@ -111,20 +111,21 @@ pub(crate) async fn measure(leg: &Leg, cell: &Cell, plan: &Plan, product: Produc
 }
 
 /// How transfers are run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    pub(crate) threads: PromptThreads,
     pub(crate) seed: u64,
     /// A transfer is given up after so many times the time that the link needs.
     pub(crate) patience_factor: f64,
 }
 
 impl Plan {
-    fn time_max(self, cell: &Cell) -> Duration {
+    fn time_max(&self, cell: &Cell) -> Duration {
         Duration::from_secs_f64(cell.seconds * self.patience_factor) + cell.rtt() * 4
     }
 
     /// Long enough that a small request never ends before its transfer.
-    fn patience(self, cell: &Cell) -> Duration {
+    fn patience(&self, cell: &Cell) -> Duration {
         self.time_max(cell) + Duration::from_secs(10)
     }
 }

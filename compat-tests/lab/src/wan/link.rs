@@ -6,6 +6,7 @@ mod conditions;
 mod counters;
 mod direction;
 mod loss;
+mod prompt;
 mod schedule;
 mod wire;
 
@@ -13,6 +14,7 @@ pub(crate) use self::{
     conditions::{Conditions, Jitter},
     counters::Counters,
     loss::Loss,
+    prompt::PromptThreads,
     schedule::{Change, Towards},
     wire::{Both, Link, tun},
 };

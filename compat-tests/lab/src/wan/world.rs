@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::link::{Conditions, Link, tun};
+use super::link::{Conditions, Link, PromptThreads, tun};
 use crate::{requirements, service};
 
 /// The device on either side.
@@ -57,12 +57,12 @@ pub(crate) struct World {
 
 impl World {
     /// Builds both and starts the service.
-    pub(crate) async fn build(conditions: Conditions, seed: u64) -> Result<Self> {
+    pub(crate) async fn build(threads: &PromptThreads, conditions: Conditions, seed: u64) -> Result<Self> {
         let lab = Lab::builder().build().await.context("no lab")?;
         let host = lab.add_device("host").build().await?;
         let gateway = lab.add_device("gateway").build().await?;
         let (at_host, at_gateway) = (host.run_sync(|| tun(INTERFACE))?, gateway.run_sync(|| tun(INTERFACE))?);
-        let link = Link::start(at_host, at_gateway, conditions, seed)?;
+        let link = Link::start(threads, at_host, at_gateway, conditions, seed)?;
         for (device, address) in [(&host, HOST), (&gateway, GATEWAY)] {
             device.run_sync(|| {
                 for (setting, value) in SETTINGS {

@@ -4,14 +4,13 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, mpsc},
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
     time::Duration,
 };
 
 use anyhow::{Context, Result, anyhow};
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
-    process::nice,
     thread::set_current_timer_slack,
 };
 use tokio::time::Instant;
@@ -21,6 +20,7 @@ use super::{
     conditions::Conditions,
     counters::Counters,
     direction::Direction,
+    prompt::PromptThreads,
     schedule::{Change, Schedule, Towards},
 };
 
@@ -32,9 +32,6 @@ const BURST: usize = 64;
 
 /// How long the thread sleeps if nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
-
-/// How much sooner than others the thread is run, where that is allowed.
-const NICE: i32 = -19;
 
 /// How long an answer of the thread is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -79,7 +76,13 @@ pub(crate) struct Link {
 
 impl Link {
     /// Joins the devices; both directions begin with the same conditions.
-    pub(crate) fn start(host: SyncDevice, gateway: SyncDevice, conditions: Conditions, seed: u64) -> Result<Self> {
+    pub(crate) fn start(
+        threads: &PromptThreads,
+        host: SyncDevice,
+        gateway: SyncDevice,
+        conditions: Conditions,
+        seed: u64,
+    ) -> Result<Self> {
         let (orders, inbox) = mpsc::sync_channel(64);
         let wake = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
         let mut wire = Wire {
@@ -94,9 +97,8 @@ impl Link {
                 to_gateway: Direction::new(conditions, seed, 1),
             },
         };
-        let thread = thread::Builder::new().name("wan-link".to_owned()).spawn(move || {
-            // Neither is needed, both make it more exact. Timers of usual threads are 50 µs late.
-            _ = nice(NICE);
+        let thread = threads.spawn(move || {
+            // Timers of usual threads are 50 µs late.
             _ = set_current_timer_slack(std::num::NonZeroU64::new(1));
             wire.run();
         })?;
