@@ -12,6 +12,7 @@ mod record;
 mod requirements;
 mod service;
 mod statistics;
+mod table;
 mod wan;
 
 use std::process::ExitCode;

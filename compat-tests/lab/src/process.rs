@@ -171,9 +171,9 @@ impl Process {
         }
     }
 
-    /// Events of this name until now.
-    pub(crate) fn events(&self, name: &str) -> Vec<Event> {
-        self.events.said(|said| said.events.iter().filter(|event| event.is(name)).cloned().collect())
+    /// All that it has said until now.
+    pub(crate) fn all_events(&self) -> Vec<Event> {
+        self.events.said(|said| said.events.clone())
     }
 
     /// The time that all its threads have used.

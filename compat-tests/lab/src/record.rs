@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::http::{Answer, Ending};
 
@@ -62,6 +62,11 @@ impl Record {
 
     pub(crate) fn measure(&self, name: &str) -> Option<&Measure> {
         self.measures.iter().find(|(key, _)| key == name).map(|(_, measure)| measure)
+    }
+
+    /// All of them, for scripts.
+    pub(crate) fn measures_json(&self) -> Map<String, Value> {
+        self.measures.iter().map(|(name, measure)| measure.json(name)).collect()
     }
 
     pub(crate) fn fail(&mut self, what: impl Into<String>) {

@@ -1,11 +1,12 @@
-//! The service behind the host: files whose every byte is known from its position, at any speed, in both directions.
+//! The service behind the host: files whose every byte is known from its position, at any speed, in both directions,
+//! and a WebSocket that echoes.
 
 use std::{
     convert::Infallible,
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -14,15 +15,20 @@ use std::{
 
 use anyhow::Result;
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Either, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::{Instant, Sleep, sleep_until},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{handshake::derive_accept_key, protocol::Role},
 };
 
 use crate::pattern;
@@ -50,14 +56,47 @@ pub(crate) async fn serve_on(listener: TcpListener, received: Arc<AtomicU64>) ->
 }
 
 async fn converse(stream: TcpStream, received: Arc<AtomicU64>) {
-    let answering = service_fn(async |request: Request<Incoming>| {
-        Ok::<_, Infallible>(match *request.method() {
-            Method::POST => take(request, &received).await,
+    let upgrade = Mutex::new(None);
+    let answering = service_fn(async |mut request: Request<Incoming>| {
+        Ok::<_, Infallible>(match (request.method(), request.uri().path()) {
+            (&Method::POST, _) => take(request, &received).await,
+            (_, "/echo") => {
+                *upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(hyper::upgrade::on(&mut request));
+                accept(&request)
+            }
             _ => answer(&request),
         })
     });
     // The host may hang up whenever it likes.
-    _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answering).await;
+    _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answering).with_upgrades().await;
+    let upgrade = upgrade.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(upgrade) = upgrade
+        && let Ok(upgraded) = upgrade.await
+    {
+        echo(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await).await;
+    }
+}
+
+/// Agrees to a WebSocket.
+fn accept(request: &Request<Incoming>) -> Answer {
+    let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY) else { return empty(StatusCode::BAD_REQUEST) };
+    let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    if let Ok(accept) = HeaderValue::try_from(derive_accept_key(key.as_bytes())) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    response
+}
+
+/// Sends back every message.
+async fn echo(mut socket: WebSocketStream<TokioIo<Upgraded>>) {
+    while let Some(Ok(message)) = socket.next().await {
+        if (message.is_binary() || message.is_text()) && socket.send(message).await.is_err() {
+            return;
+        }
+    }
 }
 
 type Answer = Response<Either<File, Full<Bytes>>>;

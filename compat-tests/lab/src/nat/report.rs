@@ -2,14 +2,14 @@
 
 use std::{fmt::Write as _, io::Write as _, time::Duration};
 
-use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{
     nat::{case::Case, matrix},
-    record::{Measure, Record},
-    statistics::Spread,
+    record::Record,
+    table::{held, measured, shown, table},
 };
 
 /// Collects what was run and shows it.
@@ -115,14 +115,7 @@ impl Report {
         let mut table = table(&["scenario", "held", "measured"]);
         for (case, runs) in &self.cases {
             let Case::Scenario(_) = case else { continue };
-            let mut names: Vec<&str> = Vec::new();
-            for (name, _) in runs.iter().flat_map(|record| &record.measures) {
-                if !names.contains(&name.as_str()) {
-                    names.push(name);
-                }
-            }
-            let measured: Vec<_> = names.into_iter().map(|name| format!("{name}: {}", shown(runs, name))).collect();
-            table.add_row([case.name(), held(runs), measured.join("\n")]);
+            table.add_row([case.name(), held(runs), measured(runs)]);
         }
         (table.row_count() > 0).then_some(table)
     }
@@ -152,58 +145,7 @@ pub(crate) fn list(cases: &[Case], json: bool) {
     }
 }
 
-fn table(head: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
-    table
-}
-
-fn held(runs: &[Record]) -> String {
-    let held = runs.iter().filter(|record| record.held()).count();
-    let mark = if held == runs.len() { "✓" } else { "✗" };
-    if runs.len() == 1 { mark.to_owned() } else { format!("{mark} {held}/{}", runs.len()) }
-}
-
-/// A measure over all runs: the middle, and from where to where if they differ.
-fn shown(runs: &[Record], name: &str) -> String {
-    let measures = || runs.iter().filter_map(|record| record.measure(name));
-    let spread = |number: &dyn Fn(&Measure) -> Option<f64>, show: &dyn Fn(f64) -> String| {
-        let Some(spread) = Spread::of(measures().filter_map(number)) else { return String::new() };
-        let (least, middle, most) = (show(spread.least), show(spread.middle), show(spread.most));
-        if least == most { middle } else { format!("{middle} ({least} to {most})") }
-    };
-    match measures().next() {
-        None => "-".to_owned(),
-        Some(Measure::Time(_)) => spread(
-            &|measure| if let Measure::Time(time) = measure { Some(time.as_secs_f64()) } else { None },
-            &|seconds| if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") },
-        ),
-        Some(Measure::BytesPerSecond(_)) => spread(
-            &|measure| if let Measure::BytesPerSecond(speed) = measure { Some(speed / 1e6) } else { None },
-            &|speed| format!("{speed:.0}"),
-        ),
-        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-        Some(Measure::Count(_)) => {
-            spread(&|measure| if let Measure::Count(count) = measure { Some(*count as f64) } else { None }, &|count| {
-                format!("{count:.0}")
-            })
-        }
-        Some(Measure::Text(_)) => {
-            let mut texts: Vec<&str> = Vec::new();
-            for measure in measures() {
-                if let Measure::Text(text) = measure
-                    && !texts.contains(&text.as_str())
-                {
-                    texts.push(text);
-                }
-            }
-            texts.join(", ")
-        }
-    }
-}
-
 fn line(case: Case, run: usize, record: &Record) -> Value {
-    let measures: Map<String, Value> = record.measures.iter().map(|(name, measure)| measure.json(name)).collect();
     let event = match case {
         Case::Pair(_) => "pair",
         Case::Scenario(_) => "scenario",
@@ -214,7 +156,7 @@ fn line(case: Case, run: usize, record: &Record) -> Value {
         "run": run,
         "expected": case.about(),
         "held": record.held(),
-        "measures": measures,
+        "measures": record.measures_json(),
         "failures": record.failures,
         "forgiven": record.forgiven,
         "logs": record.logs,
@@ -225,27 +167,11 @@ fn line(case: Case, run: usize, record: &Record) -> Value {
 mod tests {
     use super::*;
 
-    fn runs(times: &[u64]) -> Vec<Record> {
-        let record = |&millis: &u64| {
-            let mut record = Record::default();
-            record.time("stall", Duration::from_millis(millis));
-            record.text("path", if millis > 1000 { "relayed" } else { "direct" });
-            record
-        };
-        times.iter().map(record).collect()
-    }
-
-    #[test]
-    fn one_run_is_a_value_and_several_are_a_spread() {
-        assert_eq!(shown(&runs(&[20]), "stall"), "20 ms");
-        assert_eq!(shown(&runs(&[20, 3000, 40]), "stall"), "40 ms (20 ms to 3.00 s)");
-        assert_eq!(shown(&runs(&[20, 3000]), "path"), "direct, relayed");
-        assert_eq!(shown(&runs(&[20]), "nothing"), "-");
-    }
-
     #[test]
     fn a_line_has_what_a_script_needs() {
-        let mut record = runs(&[20]).remove(0);
+        let mut record = Record::default();
+        record.time("stall", Duration::from_millis(20));
+        record.text("path", "direct");
         record.fail("too slow");
         let line = line(Case::Pair(matrix::PAIRS[0]), 3, &record);
         assert_eq!(line["event"], "pair");
@@ -253,14 +179,5 @@ mod tests {
         assert_eq!((&line["run"], &line["held"]), (&json!(3), &json!(false)));
         assert_eq!(line["measures"], json!({ "stall_ms": 20.0, "path": "direct" }));
         assert_eq!(line["failures"], json!(["too slow"]));
-    }
-
-    #[test]
-    fn a_case_that_failed_once_is_marked() {
-        let mut all = runs(&[1, 2, 3]);
-        assert_eq!(held(&all), "✓ 3/3");
-        all[1].fail("no");
-        assert_eq!(held(&all), "✗ 2/3");
-        assert_eq!(held(&all[1..2]), "✗");
     }
 }

@@ -11,10 +11,11 @@ mod schedule;
 mod wire;
 
 pub(crate) use self::{
+    chance::Chance,
     conditions::{Conditions, Jitter},
     counters::Counters,
     loss::Loss,
     prompt::PromptThreads,
-    schedule::{Change, Towards},
+    schedule::Change,
     wire::{Both, Link, tun},
 };

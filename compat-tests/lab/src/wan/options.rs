@@ -23,6 +23,7 @@ Examples:
   cargo xtask wan-lab --binary new=target/release/tunnel-p2p --binary old=/tmp/old/tunnel-p2p
   cargo xtask wan-lab --host-arg=--congestion=bbr3 --plot over-time.svg
   cargo xtask wan-lab --matrix --results matrix.jsonl
+  cargo xtask wan-lab --scenarios --only dead-zone --keep-logs /tmp/wan-lab
 
 A cell is KEY=VALUE,...: rtt (ms), loss (% or burst:%:PACKETS), rate (Mbit/s), queue (products of bandwidth and
 delay), dir (down or up), jitter (ms or ms:reorder), seconds (the transfer's length at the link's rate).
@@ -46,16 +47,19 @@ pub(crate) struct Options {
     /// A few cells of a second, which show that the lab works: no times and speeds are judged
     #[arg(long, conflicts_with = "cell")]
     pub(crate) quick: bool,
+    /// What happens to a link, and beside a transfer, instead of cells
+    #[arg(long, conflicts_with_all = ["core", "matrix", "quick", "cell"])]
+    pub(crate) scenarios: bool,
     /// This cell; repeat for more
     #[arg(long, value_name = "SPEC")]
     pub(crate) cell: Vec<Cell>,
-    /// Only cells whose name contains this; repeat for more
+    /// Only cells or scenarios whose name contains this; repeat for more
     #[arg(long, value_name = "PATTERN")]
     pub(crate) only: Vec<String>,
     /// Only these legs: tcp-bbr, tcp-cubic, or the name of a binary; repeat for more
     #[arg(long, value_name = "NAME")]
     pub(crate) leg: Vec<String>,
-    /// How often to run each cell
+    /// How often to run each cell or scenario
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) runs: u32,
     /// Which packets are lost follows from this; the next run of a cell has the next seed
@@ -64,7 +68,10 @@ pub(crate) struct Options {
     /// Give a transfer up after so many times the time that the link needs for it; its speed is that until then
     #[arg(long, value_name = "FACTOR", default_value_t = 3.0)]
     pub(crate) cut_off: f64,
-    /// Show the cells and run none
+    /// How long the scenario `mixed` lasts
+    #[arg(long, value_name = "NUMBER", default_value_t = 1.0)]
+    pub(crate) minutes: f64,
+    /// Show the cells or scenarios and run none
     #[arg(long)]
     pub(crate) list: bool,
     /// The binary to run, as PATH or NAME=PATH; repeat to compare [default: `tunnel-p2p` beside this program]
@@ -79,6 +86,9 @@ pub(crate) struct Options {
     /// Keep the results here, a JSON object per line, and do not run again what the file has
     #[arg(long, value_name = "FILE")]
     pub(crate) results: Option<PathBuf>,
+    /// Draw throughput over time here, a panel per cell; an SVG file
+    #[arg(long, value_name = "FILE", conflicts_with = "scenarios")]
+    pub(crate) plot: Option<PathBuf>,
     /// What the binaries log, as their own --log-filter
     #[arg(long, value_name = "FILTER", default_value = "info")]
     pub(crate) log: String,

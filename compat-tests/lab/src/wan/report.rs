@@ -1,27 +1,34 @@
-//! What is shown: progress, a table for people, lines for scripts.
+//! What is shown: progress, tables for people, lines for scripts.
 
 use std::{io::Write as _, time::Duration};
 
-use comfy_table::{ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{
-    cell::Cell,
+    case::Case,
     results::Results,
     run::Run,
+    scenarios::Scenario,
     summary::{Requirement, requirements},
 };
-use crate::statistics::Spread;
+use crate::{
+    record::Record,
+    statistics::Spread,
+    table::{held, measured, table},
+};
 
 const HEAD: [&str; 9] =
-    ["leg", "MB/s", "of link", "of BBR", "of Cubic", "small p50", "small p95", "dropped", "CPU s/GiB"];
+    ["leg", "MB/s", "of link", "of BBR", "of Cubic", "small p50 ms", "small p95 ms", "dropped", "CPU s/GiB"];
 
 /// Shows what comes.
 #[derive(Debug)]
 pub(crate) struct Report {
     json: bool,
     progress: ProgressBar,
+    /// Every scenario and leg with its runs, in order.
+    scenarios: Vec<(&'static Scenario, String, Vec<Record>)>,
 }
 
 impl Report {
@@ -31,7 +38,7 @@ impl Report {
         let progress = ProgressBar::new(runs);
         progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         progress.enable_steady_tick(Duration::from_millis(500));
-        Self { json, progress }
+        Self { json, progress, scenarios: Vec::new() }
     }
 
     /// Something begins.
@@ -39,10 +46,9 @@ impl Report {
         self.progress.set_message(name);
     }
 
-    /// A run has ended; it is the last of the results.
-    pub(crate) fn end(&self, results: &Results) {
+    /// A run of a leg in a cell has ended.
+    pub(crate) fn end(&self, results: &Results, run: &Run) {
         self.progress.inc(1);
-        let Some(run) = results.runs.last() else { return };
         if self.json {
             self.line(&line(results, run));
             return;
@@ -50,10 +56,47 @@ impl Report {
         let mark = if run.held() { "✓" } else { "✗" };
         let small = run.small_p50_ms.map_or_else(String::new, |time| format!(", small {time:.0} ms"));
         self.tell(&format!("{mark} {} {}: {:.2} MB/s{small}", run.cell, run.leg, run.mb_per_s));
-        for failure in &run.failures {
+        self.explain(&run.failures, run.logs.as_deref());
+    }
+
+    /// A run of a scenario has ended.
+    pub(crate) fn end_scenario(&mut self, scenario: &'static Scenario, leg: &str, record: Record) {
+        self.progress.inc(1);
+        let known = |(other, name, _): &&mut (&'static Scenario, String, Vec<Record>)| {
+            other.name == scenario.name && name == leg
+        };
+        let before = self.scenarios.iter_mut().find(known).map_or(0, |(_, _, runs)| runs.len());
+        if self.json {
+            self.line(
+                &json!({
+                    "event": "scenario",
+                    "case": scenario.name,
+                    "leg": leg,
+                    "run": before + 1,
+                    "expected": scenario.about,
+                    "held": record.held(),
+                    "measures": record.measures_json(),
+                    "failures": record.failures,
+                    "logs": record.logs,
+                })
+                .to_string(),
+            );
+        } else {
+            let mark = if record.held() { "✓" } else { "✗" };
+            self.tell(&format!("{mark} {} {leg}", scenario.name));
+            self.explain(&record.failures, record.logs.as_deref());
+        }
+        match self.scenarios.iter_mut().find(known) {
+            Some((_, _, runs)) => runs.push(record),
+            None => self.scenarios.push((scenario, leg.to_owned(), vec![record])),
+        }
+    }
+
+    fn explain(&self, failures: &[String], logs: Option<&std::path::Path>) {
+        for failure in failures {
             self.tell(&format!("    {failure}"));
         }
-        if let Some(logs) = &run.logs {
+        if let Some(logs) = logs {
             self.tell(&format!("    logs: {}", logs.display()));
         }
     }
@@ -63,32 +106,40 @@ impl Report {
         self.progress.suspend(|| _ = writeln!(std::io::stderr().lock(), "{text}"));
     }
 
-    /// Shows the whole of the cells; whether all has held. Without limits only what was wrong counts.
-    pub(crate) fn finish(&self, results: &Results, legs: &[&str], judged: bool) -> bool {
+    /// Shows the whole; whether all has held. If cells are not judged, only what went wrong in them counts.
+    pub(crate) fn finish(&self, results: &Results, binaries: &[String], judged: bool) -> bool {
         self.progress.finish_and_clear();
-        let requirements = if judged { requirements(results, legs) } else { Vec::new() };
-        let broken = results.runs.iter().filter(|run| !run.held()).count();
-        let missed = requirements.iter().filter(|requirement| !requirement.held()).count();
+        let requirements = if judged { requirements(results, binaries) } else { Vec::new() };
+        let records = || self.scenarios.iter().flat_map(|(_, _, runs)| runs);
+        let total = results.runs.len() + records().count();
+        let broken =
+            results.runs.iter().filter(|run| !run.held()).count() + records().filter(|record| !record.held()).count();
+        let held = broken == 0 && requirements.iter().all(Requirement::held);
         if self.json {
-            self.line(
-                &json!({
-                    "event": "done",
-                    "runs": results.runs.len(),
-                    "failed": broken,
-                    "requirements": requirements,
-                })
-                .to_string(),
-            );
-        } else {
-            for cell in results.cells() {
-                self.line(&format!("{cell}\n{}", table(results, cell)));
-            }
-            for requirement in &requirements {
-                self.line(&describe(requirement));
-            }
-            self.line(&format!("{} of {} runs without a failure.", results.runs.len() - broken, results.runs.len()));
+            let done =
+                json!({ "event": "done", "runs": total, "failed": broken, "held": held, "requirements": requirements });
+            self.line(&done.to_string());
+            return held;
         }
-        broken == 0 && missed == 0
+        for cell in results.cells() {
+            self.line(&format!("{cell}\n{}", cell_table(results, cell)));
+        }
+        if !self.scenarios.is_empty() {
+            self.line(&self.scenario_table().to_string());
+        }
+        for requirement in &requirements {
+            self.line(&describe(requirement));
+        }
+        self.line(&format!("{} of {total} runs without a failure.", total - broken));
+        held
+    }
+
+    fn scenario_table(&self) -> Table {
+        let mut table = table(&["scenario", "leg", "held", "measured"]);
+        for (scenario, leg, runs) in &self.scenarios {
+            table.add_row([scenario.name.to_owned(), leg.clone(), held(runs), measured(runs)]);
+        }
+        table
     }
 
     fn line(&self, text: &str) {
@@ -100,32 +151,31 @@ impl Report {
     }
 }
 
-/// Shows the cells without running them.
-pub(crate) fn list(cells: &[Cell], json: bool) {
+/// Shows the cases without running them.
+pub(crate) fn list(cases: &[Case], json: bool) {
     let mut stdout = std::io::stdout().lock();
-    for cell in cells {
-        let cell = cell.to_string();
-        _ = if json {
-            writeln!(stdout, "{}", json!({ "event": "listed", "cell": cell }))
-        } else {
-            writeln!(stdout, "{cell}")
+    for case in cases {
+        let (name, about) = (case.name(), case.about());
+        _ = match (json, case) {
+            (true, _) => writeln!(stdout, "{}", json!({ "event": "listed", "case": name, "expected": about })),
+            (false, Case::Cell(_)) => writeln!(stdout, "{name}"),
+            (false, Case::Scenario(_)) => writeln!(stdout, "{name}: {about}"),
         };
     }
 }
 
 fn describe(requirement: &Requirement) -> String {
-    let Requirement { leg, requirement, cells, holds_in, missed } = requirement;
-    let mark = if holds_in == cells { "✓" } else { "✗" };
-    let mut text = format!("{mark} {leg}: {requirement}: {holds_in} of {cells}");
+    let Requirement { leg, requirement: words, cells, holds_in, missed } = requirement;
+    let mark = if requirement.held() { "✓" } else { "✗" };
+    let mut text = format!("{mark} {leg}: {words}: {holds_in} of {cells}");
     for missed in missed {
         text = format!("{text}\n    {missed}");
     }
     text
 }
 
-fn table(results: &Results, cell: &str) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_header(HEAD);
+fn cell_table(results: &Results, cell: &str) -> Table {
+    let mut table = table(&HEAD);
     for leg in results.legs(cell) {
         let runs = results.of(cell, leg);
         let ratio = |to: &str| results.ratio(cell, leg, to).map_or_else(String::new, |ratio| format!("{ratio:.2}"));
@@ -179,6 +229,6 @@ mod tests {
         assert_eq!((&line["event"], &line["bbr_ratio"]), (&json!("leg"), &json!(0.8)));
         assert!(line["cubic_ratio"].is_null());
         assert_eq!(shown(&[&results.runs[0], &results.runs[1]], 1, |run| Some(run.mb_per_s)), "4.5 (4.0 to 5.0)");
-        assert!(table(&results, "").to_string().contains("0.80"));
+        assert!(cell_table(&results, "").to_string().contains("0.80"));
     }
 }

@@ -81,7 +81,7 @@ const CHECKS: [(&str, Limit); 6] = [
 ];
 
 /// Of these binaries.
-pub(crate) fn requirements(results: &Results, legs: &[&str]) -> Vec<Requirement> {
+pub(crate) fn requirements(results: &Results, legs: &[String]) -> Vec<Requirement> {
     let mut requirements = Vec::new();
     for leg in legs {
         for (requirement, limit) in CHECKS {
@@ -166,7 +166,8 @@ mod tests {
             (heavy, "tcp-cubic", 4.4, 90.0),
             (heavy, "p2p", 3.0, 90.0),
         ]);
-        let found: Vec<_> = requirements(&results, &["p2p"]).into_iter().map(|it| (it.cells, it.holds_in)).collect();
+        let found: Vec<_> =
+            requirements(&results, &["p2p".to_owned()]).into_iter().map(|it| (it.cells, it.holds_in)).collect();
         // BBR's speed, at heavy loss, Cubic's, drops, small requests twice, the middle.
         assert_eq!(found, [(1, 1), (1, 0), (1, 0), (1, 1), (2, 1), (2, 2), (1, 0)]);
         assert_eq!(requirements(&results, &[]), []);

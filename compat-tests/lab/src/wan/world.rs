@@ -10,10 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use patchbay::{Device, Lab};
 use socket2::SockRef;
-use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
-    time::{Instant, sleep},
-};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::link::{Conditions, Link, PromptThreads, tun};
@@ -142,9 +139,4 @@ fn ip(device: &Device, arguments: &[&str]) -> Result<()> {
         }
         Ok(())
     })
-}
-
-/// Waits until then.
-pub(crate) async fn until(moment: Instant) {
-    sleep(moment.saturating_duration_since(Instant::now())).await;
 }
