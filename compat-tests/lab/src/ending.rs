@@ -21,13 +21,13 @@ const STOPPED: u8 = 130;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LabName(pub(crate) &'static str);
 
-impl LabName {
-    /// The command line is wrong.
-    pub(crate) fn usage(self, message: &str) -> ExitCode {
-        say(&[message.to_owned()]);
-        ExitCode::from(USAGE)
-    }
+/// The command line is wrong.
+pub(crate) fn usage(message: &str) -> ExitCode {
+    say(&[message.to_owned()]);
+    ExitCode::from(USAGE)
+}
 
+impl LabName {
     /// The lab cannot run here, for these reasons.
     pub(crate) fn not_possible(self, messages: &[String]) -> ExitCode {
         _ = writeln!(std::io::stderr().lock(), "THE {} HAS NOT RUN: it is not possible here.", self.0);

@@ -16,7 +16,13 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 
 pub(crate) use self::options::{AFTER_HELP, Options};
 use self::{case::Case, report::Report};
-use crate::{ending::LabName, logs, process::Product, record::Record, requirements};
+use crate::{
+    ending::{LabName, usage},
+    logs,
+    process::Product,
+    record::Record,
+    requirements,
+};
 
 /// In messages.
 const LAB: LabName = LabName("NAT LAB");
@@ -25,7 +31,7 @@ const LAB: LabName = LabName("NAT LAB");
 pub(crate) fn main(options: &Options) -> ExitCode {
     let cases = Case::selected(options);
     if cases.is_empty() {
-        return LAB.usage("no case has such a name; --list shows them all");
+        return usage("no case has such a name; --list shows them all");
     }
     if options.list {
         report::list(&cases, options.json);

@@ -41,7 +41,7 @@ use self::{
     scenarios::{Scenario, Setting},
 };
 use crate::{
-    ending::LabName,
+    ending::{LabName, usage},
     logs,
     process::Product,
     record::Record,
@@ -64,19 +64,19 @@ const TUN: &str = "/dev/net/tun";
 pub(crate) fn main(options: &Options) -> ExitCode {
     let cases = Case::selected(options);
     if cases.is_empty() {
-        return LAB.usage("no case has such a name; --list shows them all");
+        return usage("no case has such a name; --list shows them all");
     }
     if options.list {
         report::list(&cases, options.json);
         return ExitCode::SUCCESS;
     }
     if options.plot.as_ref().is_some_and(|plot| plot.extension().is_none_or(|extension| extension != "svg")) {
-        return LAB.usage("--plot writes SVG: the file's name must end in .svg");
+        return usage("--plot writes SVG: the file's name must end in .svg");
     }
     let legs = match options.legs() {
         Ok(Ok(legs)) => legs,
         Ok(Err(message)) => return LAB.not_possible(&[message]),
-        Err(message) => return LAB.usage(&message),
+        Err(message) => return usage(&message),
     };
     // Before there are threads: a process with several cannot enter a namespace of users.
     let (threads, entered) = PromptThreads::before(patchbay::init_userns);
@@ -168,7 +168,7 @@ impl Lab<'_> {
         let time_max = LEG_TIMEOUT + Duration::from_secs_f64(cell.seconds * self.options.cut_off);
         let measured = within(time_max, measure(leg, cell, &plan, product)).await;
         let mut run = measured.map_or_else(|error| Run::failed(&error), |measured| Run::of(cell, &measured));
-        (run.cell, run.leg, run.run, run.seed) = (cell.to_string(), leg.to_string(), number, plan.seed);
+        (run.cell, run.leg, run.number, run.seed) = (cell.to_string(), leg.to_string(), number, plan.seed);
         let mut record = Record { failures: run.failures.clone(), ..Record::default() };
         self.keep(directory, &format!("{cell}-{leg}-{number}"), &mut record)?;
         run.logs = record.logs;

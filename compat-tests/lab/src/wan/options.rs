@@ -114,25 +114,25 @@ impl Options {
         if named.is_empty() {
             named.push(("p2p".to_owned(), None));
         }
-        let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).chain(["tcp-bbr", "tcp-cubic"]).collect();
-        if let Some(unknown) = self.leg.iter().find(|leg| !names.contains(&leg.as_str())) {
-            return Err(format!("--leg {unknown}: is not one of {}", names.join(", ")));
+        let legs: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).chain(["tcp-bbr", "tcp-cubic"]).collect();
+        if let Some(unknown) = self.leg.iter().find(|leg| !legs.contains(&leg.as_str())) {
+            return Err(format!("--leg {unknown}: is not one of {}", legs.join(", ")));
         }
         let wanted = |name: &str| self.leg.is_empty() || self.leg.iter().any(|leg| leg == name);
         let tcp = Controller::available().into_iter().map(Leg::Tcp).filter(|leg| wanted(&leg.to_string()));
-        let mut legs: Vec<Leg> = tcp.collect();
+        let mut chosen: Vec<Leg> = tcp.collect();
         for (name, path) in named.iter().filter(|(name, _)| wanted(name)) {
             let binary = match requirements::binary(path.as_deref()) {
                 Ok(binary) => binary,
                 Err(message) => return Ok(Err(message)),
             };
             let arguments = Arguments {
-                host: arguments_of(name, &names, &self.host_arg),
-                gateway: arguments_of(name, &names, &self.gateway_arg),
+                host: arguments_of(name, &legs, &self.host_arg),
+                gateway: arguments_of(name, &legs, &self.gateway_arg),
             };
-            legs.push(Leg::P2p { name: name.clone(), binary, arguments });
+            chosen.push(Leg::P2p { name: name.clone(), binary, arguments });
         }
-        Ok(Ok(legs))
+        Ok(Ok(chosen))
     }
 
     /// Whether a case of this name is asked for.
@@ -142,10 +142,10 @@ impl Options {
 }
 
 /// Options without a name before them are everyone's.
-fn arguments_of(leg: &str, names: &[&str], arguments: &[String]) -> Vec<String> {
+fn arguments_of(leg: &str, legs: &[&str], arguments: &[String]) -> Vec<String> {
     let named = |argument: &str| {
         let (name, rest) = argument.split_once(':')?;
-        names.contains(&name).then(|| (name.to_owned(), rest.to_owned()))
+        legs.contains(&name).then(|| (name.to_owned(), rest.to_owned()))
     };
     arguments
         .iter()

@@ -165,9 +165,9 @@ pub(crate) fn list(cases: &[Case], json: bool) {
 }
 
 fn describe(requirement: &Requirement) -> String {
-    let Requirement { leg, requirement: words, cells, holds_in, missed } = requirement;
+    let Requirement { leg, about, cells, holds_in, missed } = requirement;
     let mark = if requirement.held() { "✓" } else { "✗" };
-    let mut text = format!("{mark} {leg}: {words}: {holds_in} of {cells}");
+    let mut text = format!("{mark} {leg}: {about}: {holds_in} of {cells}");
     for missed in missed {
         text = format!("{text}\n    {missed}");
     }
@@ -209,7 +209,7 @@ fn line(results: &Results, run: &Run) -> String {
     value["event"] = json!("leg");
     // Of this run, where both were made.
     for (name, other) in [("bbr_ratio", "tcp-bbr"), ("cubic_ratio", "tcp-cubic")] {
-        let other = results.find(&run.cell, other, run.run).filter(|other| other.mb_per_s > 0.0);
+        let other = results.find(&run.cell, other, run.number).filter(|other| other.mb_per_s > 0.0);
         value[name] = json!(other.map(|other| run.mb_per_s / other.mb_per_s));
     }
     value.to_string()

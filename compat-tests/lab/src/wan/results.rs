@@ -37,8 +37,8 @@ impl Results {
     }
 
     /// A run that has already been made.
-    pub(crate) fn find(&self, cell: &str, leg: &str, run: u32) -> Option<&Run> {
-        self.runs.iter().find(|made| made.cell == cell && made.leg == leg && made.run == run)
+    pub(crate) fn find(&self, cell: &str, leg: &str, number: u32) -> Option<&Run> {
+        self.runs.iter().find(|made| made.cell == cell && made.leg == leg && made.number == number)
     }
 
     /// Keeps a run.
@@ -94,8 +94,8 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 mod tests {
     use super::*;
 
-    fn run(cell: &str, leg: &str, run: u32, mb_per_s: f64) -> Run {
-        Run { cell: cell.to_owned(), leg: leg.to_owned(), run, mb_per_s, bytes: 1, ..Run::default() }
+    fn run(cell: &str, leg: &str, number: u32, mb_per_s: f64) -> Run {
+        Run { cell: cell.to_owned(), leg: leg.to_owned(), number, mb_per_s, bytes: 1, ..Run::default() }
     }
 
     #[test]

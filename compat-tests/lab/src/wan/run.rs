@@ -21,7 +21,8 @@ use crate::{
 pub(crate) struct Run {
     pub(crate) cell: String,
     pub(crate) leg: String,
-    pub(crate) run: u32,
+    #[serde(rename = "run")]
+    pub(crate) number: u32,
     pub(crate) seed: u64,
     pub(crate) bytes: u64,
     pub(crate) seconds: f64,

@@ -12,7 +12,8 @@ const USUAL_LOSS_MAX: f64 = 2.0;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Requirement {
     pub(crate) leg: String,
-    pub(crate) requirement: &'static str,
+    #[serde(rename = "requirement")]
+    pub(crate) about: &'static str,
     pub(crate) cells: usize,
     pub(crate) holds_in: usize,
     /// Where it does not hold, with the number.
@@ -84,8 +85,8 @@ const CHECKS: [(&str, Limit); 6] = [
 pub(crate) fn requirements(results: &Results, legs: &[String]) -> Vec<Requirement> {
     let mut requirements = Vec::new();
     for leg in legs {
-        for (requirement, limit) in CHECKS {
-            requirements.push(check(results, leg, requirement, limit));
+        for (about, limit) in CHECKS {
+            requirements.push(check(results, leg, about, limit));
         }
         requirements.push(median(results, leg));
     }
@@ -93,8 +94,8 @@ pub(crate) fn requirements(results: &Results, legs: &[String]) -> Vec<Requiremen
     requirements
 }
 
-fn check(results: &Results, leg: &str, requirement: &'static str, limit: Limit) -> Requirement {
-    let mut checked = Requirement { leg: leg.to_owned(), requirement, cells: 0, holds_in: 0, missed: Vec::new() };
+fn check(results: &Results, leg: &str, about: &'static str, limit: Limit) -> Requirement {
+    let mut checked = Requirement { leg: leg.to_owned(), about, cells: 0, holds_in: 0, missed: Vec::new() };
     for name in results.cells() {
         let Ok(cell) = name.parse::<Cell>() else { continue };
         let (value, holds) = match limit {
@@ -126,7 +127,7 @@ fn median(results: &Results, leg: &str) -> Requirement {
     let holds = spread.is_some_and(|spread| spread.middle >= 0.95);
     Requirement {
         leg: leg.to_owned(),
-        requirement: "the middle of all cells at least 0.95 of TCP BBR's speed",
+        about: "the middle of all cells at least 0.95 of TCP BBR's speed",
         cells: usize::from(spread.is_some()),
         holds_in: usize::from(holds),
         missed: spread.filter(|_| !holds).map(|spread| format!("{:.2}", spread.middle)).into_iter().collect(),

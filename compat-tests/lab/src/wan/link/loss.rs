@@ -50,14 +50,14 @@ mod tests {
     /// The share of lost packets and the mean number in a row.
     fn observe(loss: Loss, seed: u64) -> (f64, f64) {
         let (chance, mut process) = (Chance::new(seed, 0), LossProcess::default());
-        let (mut lost, mut bursts, mut before) = (0_u32, 0_u32, false);
+        let (mut gone, mut bursts, mut before) = (0_u32, 0_u32, false);
         for index in 0..u64::from(PACKETS) {
             let now = process.loses(loss, chance, index);
-            lost += u32::from(now);
+            gone += u32::from(now);
             bursts += u32::from(now && !before);
             before = now;
         }
-        (f64::from(lost) / f64::from(PACKETS), f64::from(lost) / f64::from(bursts.max(1)))
+        (f64::from(gone) / f64::from(PACKETS), f64::from(gone) / f64::from(bursts.max(1)))
     }
 
     #[test]

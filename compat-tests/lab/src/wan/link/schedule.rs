@@ -43,7 +43,8 @@ impl Schedule {
 
     /// The next change that is due.
     pub(crate) fn due(&mut self, now: Duration) -> Option<Change> {
-        self.waiting.pop_front_if(|(at, _)| *at <= now).map(|(_, change)| change)
+        self.waiting.front().filter(|(at, _)| *at <= now)?;
+        self.waiting.pop_front().map(|(_, change)| change)
     }
 
     /// When the next is due.

@@ -53,9 +53,9 @@ pub(crate) async fn rate(setting: Setting) -> Result<Record> {
     // The queue is memory in a device: it stays as large as it was.
     let slow = Conditions { queue_bytes: fast.queue_bytes, ..Cell { rate_mbit: SLOW_MBIT, ..stage.cell }.conditions() };
     let download = stage.download(0, BEFORE + SLOW + AFTER).await?;
-    let (slower, faster) = (Change::both(BEFORE, slow), Change::both(BEFORE + SLOW, fast));
+    let (first, second) = (Change::both(BEFORE, slow), Change::both(BEFORE + SLOW, fast));
     let planned = Instant::now();
-    stage.world.link.change([slower, faster].concat())?;
+    stage.world.link.change([first, second].concat())?;
     let transfer = download.end().await?;
     stage.note_transfer("download", &transfer);
     let (buckets, begin) = (transfer.buckets(), offset(transfer.started, planned));
@@ -80,8 +80,8 @@ pub(crate) async fn blackout(setting: Setting, lasting: Duration) -> Result<Reco
     let transfer = download.end().await?;
     stage.note_transfer("download", &transfer);
     let ends = offset(transfer.started, planned) + BEFORE + lasting;
-    let back = recovery(&transfer.buckets(), ends, stage.cell.bytes_per_second());
-    stage.record.time_within("full speed after", back, stage.recovery_max());
+    let full = recovery(&transfer.buckets(), ends, stage.cell.bytes_per_second());
+    stage.record.time_within("full speed after", full, stage.recovery_max());
     stage.note_reconnects(Some(0));
     Ok(stage.record)
 }
