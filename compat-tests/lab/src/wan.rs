@@ -119,10 +119,11 @@ async fn run(lab: &Lab<'_>, cases: &[Case]) -> Result<bool> {
         report.begin(format!("{} {name}", case.name()));
         match (case, leg) {
             (Case::Cell(cell), _) => {
-                if results.find(&cell.to_string(), &name, number).is_none() {
+                let seed = lab.seed(number);
+                if results.find(&cell.to_string(), &name, number, seed).is_none() {
                     results.add(lab.run_cell(&cell, leg, number).await?)?;
                 }
-                if let Some(run) = results.find(&cell.to_string(), &name, number) {
+                if let Some(run) = results.find(&cell.to_string(), &name, number, seed) {
                     report.end(&results, run);
                 }
             }

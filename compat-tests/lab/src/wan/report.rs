@@ -19,8 +19,8 @@ use crate::{
     table::{held, measured, table},
 };
 
-const HEAD: [&str; 9] =
-    ["leg", "MB/s", "of link", "of BBR", "of Cubic", "small p50 ms", "small p95 ms", "dropped", "CPU s/GiB"];
+const HEAD: [&str; 10] =
+    ["cell", "leg", "MB/s", "of link", "of BBR", "of Cubic", "small p50 ms", "small p95 ms", "dropped", "CPU s/GiB"];
 
 /// Shows what comes.
 #[derive(Debug)]
@@ -121,8 +121,8 @@ impl Report {
             self.line(&done.to_string());
             return held;
         }
-        for cell in results.cells() {
-            self.line(&format!("{cell}\n{}", cell_table(results, cell)));
+        if !results.runs.is_empty() {
+            self.line(&cell_table(results).to_string());
         }
         if !self.scenarios.is_empty() {
             self.line(&self.scenario_table().to_string());
@@ -174,13 +174,18 @@ fn describe(requirement: &Requirement) -> String {
     text
 }
 
-fn cell_table(results: &Results, cell: &str) -> Table {
+fn cell_table(results: &Results) -> Table {
     let mut table = table(&HEAD);
-    for leg in results.legs(cell) {
+    let of_cell = |cell| results.legs(cell).into_iter().map(move |leg| (cell, leg));
+    let mut above = None;
+    for (cell, leg) in results.cells().into_iter().flat_map(of_cell) {
+        // Once is enough for all its legs.
+        let name = if above.replace(cell) == Some(cell) { "" } else { cell };
         let runs = results.of(cell, leg);
         let ratio = |to: &str| results.ratio(cell, leg, to).map_or_else(String::new, |ratio| format!("{ratio:.2}"));
         let cut_off = if runs.iter().any(|run| run.cut_off) { " (cut off)" } else { "" };
         table.add_row([
+            name.to_owned(),
             leg.to_owned(),
             shown(&runs, 2, |run| Some(run.mb_per_s)) + cut_off,
             shown(&runs, 2, |run| Some(run.link_ratio)),
@@ -209,7 +214,7 @@ fn line(results: &Results, run: &Run) -> String {
     value["event"] = json!("leg");
     // Of this run, where both were made.
     for (name, other) in [("bbr_ratio", "tcp-bbr"), ("cubic_ratio", "tcp-cubic")] {
-        let other = results.find(&run.cell, other, run.number).filter(|other| other.mb_per_s > 0.0);
+        let other = results.find(&run.cell, other, run.number, run.seed).filter(|other| other.mb_per_s > 0.0);
         value[name] = json!(other.map(|other| run.mb_per_s / other.mb_per_s));
     }
     value.to_string()
@@ -229,6 +234,6 @@ mod tests {
         assert_eq!((&line["event"], &line["bbr_ratio"]), (&json!("leg"), &json!(0.8)));
         assert!(line["cubic_ratio"].is_null());
         assert_eq!(shown(&[&results.runs[0], &results.runs[1]], 1, |run| Some(run.mb_per_s)), "4.5 (4.0 to 5.0)");
-        assert!(cell_table(&results, "").to_string().contains("0.80"));
+        assert!(cell_table(&results).to_string().contains("0.80"));
     }
 }

@@ -36,9 +36,10 @@ impl Results {
         Ok(Self { runs: known.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(), file: Some(file) })
     }
 
-    /// A run that has already been made.
-    pub(crate) fn find(&self, cell: &str, leg: &str, number: u32) -> Option<&Run> {
-        self.runs.iter().find(|made| made.cell == cell && made.leg == leg && made.number == number)
+    /// A run that has already been made. With another seed it is another run.
+    pub(crate) fn find(&self, cell: &str, leg: &str, number: u32, seed: u64) -> Option<&Run> {
+        let same = |made: &&Run| (made.number, made.seed) == (number, seed) && made.cell == cell && made.leg == leg;
+        self.runs.iter().find(same)
     }
 
     /// Keeps a run.
@@ -108,8 +109,9 @@ mod tests {
         drop(results);
         fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"cell\": \"a\", \"le").unwrap();
         let mut results = Results::open(Some(&path)).unwrap();
-        assert!(results.find("a", "p2p", 2).is_some());
-        assert!(results.find("a", "p2p", 3).is_none());
+        assert!(results.find("a", "p2p", 2, 0).is_some());
+        assert!(results.find("a", "p2p", 3, 0).is_none());
+        assert!(results.find("a", "p2p", 2, 1).is_none());
         results.add(run("a", "p2p", 3, 6.0)).unwrap();
         let results = Results::open(Some(&path)).unwrap();
         assert_eq!(results.runs.len(), 3);

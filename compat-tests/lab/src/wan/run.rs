@@ -80,16 +80,16 @@ impl Run {
         let wrong = |answer: &Answer| matches!(answer.ending, Ending::Wrong(_));
         Self {
             bytes: transfer.bytes,
-            seconds: transfer.took.as_secs_f64(),
-            mb_per_s: speed / 1e6,
-            link_ratio: speed / cell.bytes_per_second(),
+            seconds: rounded(transfer.took.as_secs_f64()),
+            mb_per_s: rounded(speed / 1e6),
+            link_ratio: rounded(speed / cell.bytes_per_second()),
             cut_off: transfer.cut_off,
-            small_p50_ms: quantile(&times, 0.5),
-            small_p95_ms: quantile(&times, 0.95),
+            small_p50_ms: quantile(&times, 0.5).map(rounded),
+            small_p95_ms: quantile(&times, 0.95).map(rounded),
             small_requests: small.len(),
             small_failed: failed.len(),
-            dropped_percent: towards.dropped_percent(),
-            cpu_s_per_gib: cpu_time.filter(|_| gib > 0.0).map(|time| time.as_secs_f64() / gib),
+            dropped_percent: rounded(towards.dropped_percent()),
+            cpu_s_per_gib: cpu_time.filter(|_| gib > 0.0).map(|time| rounded(time.as_secs_f64() / gib)),
             to_host: counters.to_host.json(),
             to_gateway: counters.to_gateway.json(),
             bytes_per_100ms: transfer.buckets(),
@@ -110,6 +110,11 @@ impl Run {
         let buckets = self.bytes_per_100ms.iter().enumerate();
         buckets.map(move |(index, &bytes)| ((index + 1) as f64 * bucket, bytes as f64 / bucket / 1e6))
     }
+}
+
+/// As many digits as mean something.
+fn rounded(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
 }
 
 fn took_ms(answer: &Answer) -> f64 {

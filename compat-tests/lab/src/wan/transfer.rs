@@ -75,7 +75,8 @@ pub(crate) async fn transfer(
         let moving = async {
             match way {
                 Way::Down => connection.ask(&get, &mut answer).await,
-                Way::Up => connection.put(bytes, time_max, &mut answer).await,
+                // Longer than the time that counts, so that it is that which ends it.
+                Way::Up => connection.put(bytes, time_max * 2, &mut answer).await,
             }
         };
         let moving = timeout_at(started + time_max, moving);

@@ -30,6 +30,11 @@ pub(crate) async fn gateways(setting: Setting) -> Result<Record> {
 
 /// The product beside a flow of kernel TCP.
 pub(crate) async fn beside(setting: Setting, controller: Controller, queue_bdp: f64) -> Result<Record> {
+    if !Controller::available().contains(&controller) {
+        let mut record = Record::default();
+        record.text("skipped", format!("this kernel has no {}", controller.name()));
+        return Ok(record);
+    }
     let mut stage = Stage::open(setting, Cell { queue_bdp, ..Cell::DEFAULT }).await?;
     stage.serve_tcp(controller).await?;
     let (product, tcp) = (stage.download(0, LASTING).await?, stage.tcp_download(controller, LASTING).await?);
