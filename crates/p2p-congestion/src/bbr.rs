@@ -42,6 +42,9 @@ const PACING_MARGIN: f64 = 0.99;
 /// short paths. This much is allowed beyond the model; it is what a queue may hold on a path of no length.
 const AGGREGATION: Duration = Duration::from_millis(4);
 
+/// noq's pacer sends ten packets at a time, or on slow paths what this time is worth.
+const PACER_BURST: Duration = Duration::from_millis(10);
+
 /// Congestive loss beyond this part of a round bounds the rate (draft-ietf-ccwg-bbr: `BBRLossThresh`).
 const LOSS_MAX: f64 = 0.02;
 
@@ -194,7 +197,9 @@ impl Bbr {
             self.pacing_rate = 0;
             return;
         };
-        let spare = bytes(rate * AGGREGATION.as_secs_f64()).max(self.mtu * 10);
+        let burst = bytes(rate * PACER_BURST.as_secs_f64()).clamp(2 * self.mtu, 10 * self.mtu);
+        let spare = bytes(rate * AGGREGATION.as_secs_f64()).max(burst);
+        let spare = if plan.exact { 0 } else { spare };
         let mut window = bytes(plan.window_gain * rate * min_rtt.as_secs_f64()) + spare;
         if self.phase.is_startup() {
             window = window.max(self.window.min(INITIAL_PACKETS * self.mtu)).max(INITIAL_PACKETS * self.mtu);

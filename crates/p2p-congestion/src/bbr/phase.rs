@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Bbr, WINDOW_PACKETS_MIN,
+    Bbr,
     shared::Cubic,
     startup::{self, Exit, Startup},
 };
@@ -23,9 +23,13 @@ const UP_GROWTH: f64 = 1.1;
 /// Rounds that a probe waits for the rate to follow.
 const UP_ROUNDS: u32 = 2;
 
-/// A queue of our making is drained by sending no more than the path holds: nothing until it is gone, so the path stays
-/// busy, then at its rate.
-const DOWN_WINDOW: f64 = 1.0;
+/// A queue of our making is drained by sending no more than the path holds, and a little less, since the model errs upward:
+/// nothing until the queue is gone, so that the path stays busy, then at its rate.
+const DOWN_WINDOW: f64 = 0.95;
+
+/// Beside another flow: how long until it is looked whether the queue is still another's. Doubles with each look.
+const LOOK_MIN: Duration = Duration::from_secs(1);
+const LOOK_MAX: Duration = Duration::from_secs(8);
 
 /// Between two probes: round trips, but not many seconds of them.
 const CRUISE_ROUNDS: u32 = 5;
@@ -39,6 +43,8 @@ const PROBE_RTT: Duration = Duration::from_millis(200);
 pub(super) struct Plan {
     pub(super) pacing_gain: f64,
     pub(super) window_gain: f64,
+    /// Whether the window is exact, to empty a queue, and allows nothing for late acknowledgements.
+    pub(super) exact: bool,
     /// In place of what the gains make: bytes, and bytes per second.
     pub(super) window: Option<u64>,
     pub(super) pace: Option<u64>,
@@ -75,6 +81,8 @@ pub(super) struct Down {
     before: u64,
     /// Start-up ended early: looks again at once.
     look_again: bool,
+    /// What this flow did before, if that was to share the queue.
+    shared: Option<Shared>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +95,9 @@ pub(super) struct Shared {
     cubic: Cubic,
     /// The queue is gone: acknowledgements in a row that say so.
     empty: u32,
+    /// When it is looked whose the queue is, and how long after the last time.
+    look_at: Instant,
+    wait: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +148,8 @@ impl Phase {
         };
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         let pace = window.map(|window| super::bytes(1.25 * window as f64 / rtt.as_secs_f64().max(1e-4)));
-        Plan { pacing_gain, window_gain, window, pace }
+        let exact = matches!(self, Self::Down(_) | Self::ProbeRtt(_));
+        Plan { pacing_gain, window_gain, exact, window, pace }
     }
 }
 
@@ -157,7 +169,7 @@ impl Bbr {
         match &mut self.phase {
             Phase::Startup(startup) => {
                 if let Some(exit) = startup.sample(now, sample, empty, rate, finished) {
-                    self.go_down(now, exit == Exit::Queue);
+                    self.go_down(now, exit == Exit::Queue, None);
                 }
             }
             Phase::Down(down) => {
@@ -165,7 +177,7 @@ impl Bbr {
                 // What was in flight when draining began must have been acknowledged before the queue can be seen.
                 if now >= down.until {
                     if sample.rtt > empty && !sample.app_limited {
-                        self.share(now, down.before);
+                        self.share(now, &down);
                     } else {
                         self.cruise(now, down.look_again);
                     }
@@ -179,7 +191,7 @@ impl Bbr {
                     if finished.rate > 0.0 {
                         self.bandwidth.replace(finished.rate.min(rate));
                     }
-                    self.go_down(now, false);
+                    self.go_down(now, false, None);
                 } else if self.min_rtt.is_stale(now) && !sample.app_limited {
                     self.phase = Phase::ProbeRtt(ProbeRtt { until: None, lowest: sample.rtt });
                 } else if now >= cruise.until && !sample.app_limited {
@@ -188,8 +200,11 @@ impl Bbr {
             }
             Phase::Shared(shared) => {
                 shared.empty = if sample.rtt > empty { 0 } else { shared.empty + sample.packets };
+                let shared = *shared;
                 if shared.empty >= 8 || sample.app_limited {
                     self.cruise(now, true);
+                } else if now >= shared.look_at {
+                    self.go_down(now, true, Some(shared));
                 } else if self.min_rtt.is_stale(now) {
                     self.phase = Phase::ProbeRtt(ProbeRtt { until: None, lowest: sample.rtt });
                 }
@@ -203,14 +218,14 @@ impl Bbr {
                     }
                 }
                 if late || up.rounds >= UP_ROUNDS || (sample.app_limited && finished.is_some()) {
-                    self.go_down(now, false);
+                    self.go_down(now, false, None);
                 }
             }
             Phase::ProbeRtt(probe) => {
                 probe.lowest = probe.lowest.min(sample.rtt);
                 let probe = *probe;
                 match probe.until {
-                    None if in_flight <= self.bdp() / 2 + WINDOW_PACKETS_MIN * self.mtu => {
+                    None if in_flight <= self.window => {
                         self.phase = Phase::ProbeRtt(ProbeRtt {
                             until: Some(now + PROBE_RTT.max(min_rtt)),
                             lowest: sample.rtt,
@@ -240,18 +255,20 @@ impl Bbr {
     }
 
     /// Lets the queue drain. What is in flight beyond the path's own is drained at its rate; then a round trip shows it.
-    fn go_down(&mut self, now: Instant, look_again: bool) {
+    fn go_down(&mut self, now: Instant, look_again: bool, shared: Option<Shared>) {
         let rate = self.rate();
         let excess = self.delivery.in_flight().saturating_sub(self.bdp());
         #[expect(clippy::cast_precision_loss, reason = "a duration")]
         let drain = Duration::from_secs_f64((excess as f64 / rate.max(1.0)).min(10.0));
         let until = now + drain + self.min_rtt.value().unwrap_or_default();
-        self.phase = Phase::Down(Down { until, before: self.delivery.in_flight(), look_again });
+        self.phase = Phase::Down(Down { until, before: self.delivery.in_flight(), look_again, shared });
     }
 
-    fn share(&mut self, now: Instant, before: u64) {
-        let window = before.max(self.bdp());
-        self.phase = Phase::Shared(Shared { cubic: Cubic::new(now, window, self.mtu), empty: 0 });
+    fn share(&mut self, now: Instant, down: &Down) {
+        let window = down.before.max(self.bdp());
+        let cubic = down.shared.map_or_else(|| Cubic::new(now, window, self.mtu), |before| before.cubic);
+        let wait = down.shared.map_or(LOOK_MIN, |before| (before.wait * 2).min(LOOK_MAX));
+        self.phase = Phase::Shared(Shared { cubic, empty: 0, look_at: now + wait, wait });
     }
 
     /// `look_again`: start-up ended early, or the path may have changed.

@@ -44,14 +44,17 @@ fn play(seed: u64) {
     let what = format!("seed {seed}: {forward:?}, {source:?}");
     assert!(world.is_alive(0), "{what}");
     assert!(world.total(0) > 0, "{what}");
-    if matches!(source, Source::Bulk) {
+    // A burst can take all that is in flight on a short link, and then the probes of several timeouts.
+    let packets = forward.rate * rtt.as_secs_f64() / 1300.0;
+    if matches!(source, Source::Bulk) && forward.burst == 1.0 && packets > 3.0 {
         let used = used(world.received(0, warm, end), forward.rate, end - warm);
         assert!(used > 0.4, "{what}: used {used:.3}");
     }
-    // A queue that is full half of the time would be a flood.
+    // A queue that is full half of the time would be a flood; the smallest window makes some on links that hold less.
     let full = forward.queue as f64 / forward.rate;
+    let small = 0.06 + 8.0 * 1500.0 / forward.rate;
     let median = percentile(&world.queue, 0.5).as_secs_f64();
-    assert!(median < (0.75 * full).max(0.06), "{what}: queue {median:.3} of {full:.3} s");
+    assert!(median < (0.75 * full).max(small), "{what}: queue {median:.3} of {full:.3} s");
 }
 
 #[test]

@@ -202,10 +202,6 @@ impl World {
         self.flows[flow].last - self.flows[flow].start
     }
 
-    pub(crate) fn connection(&mut self, flow: usize) -> &mut Connection {
-        &mut self.nodes[2 * flow].connection.as_mut().unwrap().1
-    }
-
     pub(crate) fn is_alive(&self, flow: usize) -> bool {
         self.nodes[2 * flow].connection.as_ref().is_some_and(|(_, connection)| !connection.is_closed())
     }
