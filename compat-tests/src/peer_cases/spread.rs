@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use http_body_util::BodyExt;
-use p2p_provider::{P2PConnection, P2PProvider, RecvStream, SendStream};
+use p2p_provider::{P2PConnection, RecvStream, SendStream};
 use tokio::time::sleep;
 use tunnel_core::{Body, FailureKind, Request, Transport};
 
