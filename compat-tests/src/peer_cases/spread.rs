@@ -5,14 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use http_body_util::BodyExt;
-use p2p_provider::{P2PConnection, RecvStream, SendStream};
+use p2p_provider::{P2PConnection, P2PProvider, ReadError, RecvStream, SendStream};
 use tokio::time::sleep;
 use tunnel_core::{Body, FailureKind, Request, Transport};
 
 use super::{
     distant::Distant,
     pair::{Receiving, Sending, read_to_end},
-    patience::{soon, waits},
+    patience::{soon, until, waits},
     raw::{
         Answer, BULK, BULK_PART, CONTROL, DATA, END, HEAD, LARGE, MOVED, PONG, ROLE_BULK, ROLE_MAIN, RawStream, Scene,
         Size, WELCOME, encode, end, frame, head, hello, request,
@@ -94,12 +94,20 @@ pub async fn all_parts_of_a_body_are_stopped_when_it_fails<B: PeerBackend>(backe
     let (bulk, _bulk_control) = scene.welcomed(ROLE_BULK, 5).await;
     let mut stream = RawStream::open(&main, [request("POST", "/", Size::Exact(3)), frame(MOVED, [])].concat()).await;
     let number = stream.send.id();
-    let parts = [part(&bulk, number, 0, 2, vec![]).await, part(&bulk, number, 1, 2, vec![]).await];
-    let late = part(&bulk, number, 0, 2, frame(DATA, b"late")).await;
-    assert_eq!(soon(late.stopped()).await, Some(0), "the body is complete without it");
-    let [mut first, second] = parts;
-    first.write_chunks(&mut [frame(DATA, b"abcd").into()]).await.unwrap();
-    assert_eq!(stream.answer().await, PROTOCOL);
+    let first = part(&bulk, number, 0, 2, frame(DATA, b"a")).await;
+    let mut second = part(&bulk, number, 1, 2, vec![]).await;
+    stream.expect(HEAD).await;
+    assert_eq!(stream.expect(DATA).await, "a");
+    let late = part(&bulk, number, 1, 2, frame(DATA, b"late")).await;
+    assert_eq!(soon(late.stopped()).await, Some(0), "the body has all its parts");
+    second.write_chunks(&mut [frame(DATA, b"bcd").into()]).await.unwrap();
+    let error = loop {
+        match soon(stream.frame()).await {
+            Ok(frame) => assert!(frame.is_some(), "an end in place of an error"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, ReadError::Reset(FailureKind::Protocol.code().into()));
     for part in [first, second] {
         assert_eq!(soon(part.stopped()).await, Some(FailureKind::Protocol.code().into()));
     }
@@ -190,16 +198,12 @@ pub async fn large_bodies_are_spread_both_ways_and_arrive_whole<B: PeerBackend>(
     let peers = peers(&backend).await;
     let [host, client, _] = peers.clone();
     let scene = Scene::of(peers, |_| {}).await;
-    let mut opened = 0;
+    let mut opened = bulk_is_up(&scene, [&client, &host]).await;
     for (bytes, streams) in [(300_000, 1), (3_000_000, 3), (9_000_000, 8)] {
         let body: Bytes = (0..bytes).map(|byte: u32| (byte % 251) as u8).collect();
-        let (parts, ()) = http::Request::post("/").body(()).unwrap().into_parts();
-        let request = Request::http(1, parts, Body::full(body.clone()));
-        let response = soon(scene.client.send(request)).await.unwrap();
-        let echoed = soon(response.body.collect()).await.unwrap().to_bytes();
-        assert!(echoed == body, "another body came back");
-        opened += streams;
-        assert_eq!((client.opened(), host.opened()), (opened, opened), "{bytes} bytes");
+        assert!(echo(&scene, &body).await == body, "another body came back");
+        opened = opened.map(|opened| opened + streams);
+        assert_eq!([client.opened(), host.opened()], opened, "{bytes} bytes");
     }
     scene.others_still_work().await;
 }
@@ -207,17 +211,21 @@ pub async fn large_bodies_are_spread_both_ways_and_arrive_whole<B: PeerBackend>(
 /// At most half of the streams are second and further ones of a body, and no body waits for a stream.
 pub async fn many_spread_bodies_leave_streams_to_others<B: PeerBackend>(backend: B) {
     let peers = peers(&backend).await;
-    let client = peers[1].clone();
+    let [host, client, _] = peers.clone();
     let scene = Scene::of(peers, |_| {}).await;
+    let [before, _] = bulk_is_up(&scene, [&client, &host]).await;
     let body = Bytes::from(vec![1; 16 << 20]);
     let stalled = (0..20).map(|_| {
         let (parts, ()) = http::Request::post("/unread").body(()).unwrap().into_parts();
         scene.client.send(Request::http(1, parts, Body::full(body.clone())))
     });
     let mut stalled = Box::pin(join_all(stalled));
-    assert!(waits(&mut stalled).await);
     // Thirteen bodies have eight streams and leave six to the next; the others have one.
-    assert_eq!(client.opened(), 96 + 20);
+    tokio::select! {
+        biased;
+        _ = &mut stalled => panic!("nobody answers"),
+        () = until(|| client.opened() == before + 96 + 20) => {}
+    }
     scene.others_still_work().await;
     drop(stalled);
     scene.others_still_work().await;
@@ -233,6 +241,22 @@ async fn peers<B: PeerBackend>(backend: &B) -> [Distant<B::Provider>; 3] {
         peers.push(Distant::new(soon(backend.peer()).await));
     }
     peers.try_into().unwrap_or_else(|_| unreachable!("there are three"))
+}
+
+/// Sends a body and gets it back.
+async fn echo<P: P2PProvider>(scene: &Scene<P>, body: &Bytes) -> Bytes {
+    let (parts, ()) = http::Request::post("/").body(()).unwrap().into_parts();
+    let request = Request::http(1, parts, Body::full(body.clone()));
+    let response = soon(scene.client.send(request)).await.unwrap();
+    soon(response.body.collect()).await.unwrap().to_bytes()
+}
+
+/// Waits until both peers use the bulk connection; returns how many streams they have opened by then.
+async fn bulk_is_up<P: P2PProvider>(scene: &Scene<Distant<P>>, peers: [&Distant<P>; 2]) -> [usize; 2] {
+    while peers.iter().any(|peer| peer.opened() == 0) {
+        echo(scene, &vec![7; 300_000].into()).await;
+    }
+    peers.map(Distant::opened)
 }
 
 fn preface(number: u64, index: u8, count: u8) -> Vec<u8> {
