@@ -232,7 +232,7 @@ impl Controller for Bbr {
         // That the application had nothing to send is told with acknowledgements only; what it did between two of them
         // shows in the gap between packets. Pacing makes gaps of up to 10 ms, and late timers longer ones.
         let gap = now.saturating_duration_since(self.delivery.last_sent());
-        let paced = Duration::from_secs_f64(2.0 * self.mtu as f64 / self.pacing_rate.max(1000) as f64);
+        let paced = Duration::from_micros(2_000_000 * self.mtu / self.pacing_rate.max(1000));
         if !self.window_limited && gap > paced + Duration::from_millis(20) {
             self.delivery.set_app_limited();
         }

@@ -17,7 +17,7 @@ pub(crate) struct Sent {
     pub(crate) delivered: u64,
     delivered_at: Instant,
     /// When the flight began that this packet belongs to.
-    first_sent: Instant,
+    flight_began: Instant,
     /// Bytes in flight, this packet among them.
     pub(crate) in_flight: u64,
     bytes: u16,
@@ -51,7 +51,7 @@ pub(crate) struct Delivery {
     first: u64,
     pub(crate) delivered: u64,
     delivered_at: Instant,
-    first_sent: Instant,
+    flight_began: Instant,
     last_sent: Instant,
     in_flight: u64,
     /// Packets sent until more than this is delivered are limited by the application.
@@ -67,7 +67,7 @@ impl Delivery {
             first: 0,
             delivered: 0,
             delivered_at: now,
-            first_sent: now,
+            flight_began: now,
             last_sent: now,
             in_flight: 0,
             app_limited_until: None,
@@ -92,7 +92,7 @@ impl Delivery {
 
     pub(crate) fn sent(&mut self, now: Instant, bytes: u16, number: u64) {
         if self.in_flight == 0 {
-            self.first_sent = now;
+            self.flight_began = now;
             self.delivered_at = now;
             self.set_app_limited();
         }
@@ -102,7 +102,7 @@ impl Delivery {
             at: now,
             delivered: self.delivered,
             delivered_at: self.delivered_at,
-            first_sent: self.first_sent,
+            flight_began: self.flight_began,
             in_flight: self.in_flight,
             bytes,
             app_limited: self.app_limited_until.is_some(),
@@ -148,10 +148,10 @@ impl Delivery {
         if self.app_limited_until.is_some_and(|until| self.delivered > until) {
             self.app_limited_until = None;
         }
-        self.first_sent = newest.at;
+        self.flight_began = newest.at;
         let rtt = now.saturating_duration_since(newest.at);
         self.forget_before(now, rtt);
-        let send_elapsed = newest.at.saturating_duration_since(newest.first_sent);
+        let send_elapsed = newest.at.saturating_duration_since(newest.flight_began);
         let ack_elapsed = now.saturating_duration_since(newest.delivered_at);
         let elapsed = send_elapsed.max(ack_elapsed);
         let long_enough = elapsed > Duration::ZERO && min_rtt.is_none_or(|min| elapsed >= min);
@@ -184,7 +184,10 @@ impl Delivery {
     /// Packets that the connection has forgotten must not hold up the others.
     fn forget_before(&mut self, now: Instant, rtt: Duration) {
         let age = 8 * rtt + Duration::from_secs(1);
-        while self.packets.front().is_some_and(|packet| packet.settled || now.saturating_duration_since(packet.at) > age)
+        while self
+            .packets
+            .front()
+            .is_some_and(|packet| packet.settled || now.saturating_duration_since(packet.at) > age)
         {
             self.packets.pop_front();
             self.first += 1;
@@ -236,7 +239,7 @@ mod tests {
         let start = start();
         let mut delivery = Delivery::new(start);
         play(&mut delivery, start, 500, 80);
-        let later = start + Duration::from_secs(60);
+        let later = start + Duration::from_mins(1);
         delivery.sent(later, 1000, 500);
         delivery.acked(later + 80 * MS, later, 1000, 500);
         let sample = delivery.sample(later + 80 * MS, 0, Some(80 * MS)).unwrap();

@@ -21,7 +21,7 @@ pub(crate) struct Finished {
 impl Finished {
     /// How much round-trip times differed; nothing if there were too few.
     pub(crate) fn spread(&self) -> Option<Duration> {
-        self.rtt.filter(|_| self.samples >= SAMPLES_MIN).map(|min| self.rtt_max - min)
+        self.rtt.filter(|_| self.samples >= SAMPLES_MIN).map(|min| self.rtt_max.saturating_sub(min))
     }
 
     /// The part of what was sent that a full queue dropped.

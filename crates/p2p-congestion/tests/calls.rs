@@ -1,5 +1,5 @@
 //! Calls that no connection should make, and the figures that must still hold.
-#![allow(missing_docs, clippy::pedantic, clippy::disallowed_methods, reason = "tests")]
+#![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
 
 use std::{
     sync::Arc,

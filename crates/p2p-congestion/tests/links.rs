@@ -1,5 +1,5 @@
 //! The controller on links in virtual time, under real QUIC connections.
-#![allow(missing_docs, clippy::pedantic, reason = "tests")]
+#![allow(missing_docs, clippy::pedantic, clippy::unwrap_used, reason = "tests")]
 
 #[path = "model/model.rs"]
 mod model;
@@ -22,6 +22,7 @@ use self::model::{
     world::{Flow, Source},
 };
 
+const NOW: Duration = Duration::ZERO;
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -10,7 +10,7 @@ const C: f64 = 0.4;
 /// ... from this part of what it was at that loss.
 const BETA: f64 = 0.7;
 
-/// Packets per round trip that give NewReno's throughput with this BETA.
+/// Packets per round trip that give `NewReno`'s throughput with this BETA.
 const RENO: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 
 /// A CUBIC window, in bytes.

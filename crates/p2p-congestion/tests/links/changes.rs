@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    MS, SECOND, back, bbr, link,
+    MS, NOW, SECOND, back, bbr, link,
     model::{
         link::Conditions,
         world::{Source, World},
@@ -28,7 +28,7 @@ fn a_rate_that_falls_and_rises_is_followed() {
         for queue in [0.5, 1.0, 4.0] {
             for loss in [0.0, 0.02] {
                 let forward = Conditions { loss, ..link(rtt * MS, 50.0, queue) };
-                let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, 0 * SECOND)], 1);
+                let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, NOW)], 1);
                 world.run_until(5 * SECOND);
                 world.forward.conditions.rate /= 10.0;
                 let slow = used_after(&mut world, 5 * SECOND + again(rtt), forward.rate / 10.0);
@@ -48,7 +48,7 @@ fn a_blackout_is_survived() {
     for rtt in [20, 80, 300] {
         for dark in [300, 1000] {
             let forward = link(rtt * MS, 20.0, 1.0);
-            let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, 0 * SECOND)], 1);
+            let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, NOW)], 1);
             world.run_until(6 * SECOND);
             (world.forward.conditions.loss, world.backward.conditions.loss) = (1.0, 1.0);
             let light = 6 * SECOND + dark * MS;
@@ -67,7 +67,7 @@ fn jitter_and_reordering_are_no_congestion() {
         for (jitter, reorder) in [(1, true), (5, false), (5, true)] {
             for loss in [0.0, 0.01] {
                 let forward = Conditions { jitter: jitter * MS, reorder, loss, ..link(rtt * MS, 20.0, 1.0) };
-                let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, 0 * SECOND)], 1);
+                let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, NOW)], 1);
                 let warm = SECOND + 10 * rtt * MS;
                 let used = used_after(&mut world, warm, forward.rate);
                 assert!(used > 0.85, "rtt {rtt}, jitter {jitter}, reordered {reorder}, loss {loss}: {used:.3}");
@@ -80,7 +80,7 @@ fn jitter_and_reordering_are_no_congestion() {
 fn another_round_trip_time_is_learnt() {
     for (before, after, learnt) in [(150, 20, 1), (20, 80, 13), (80, 150, 13)] {
         let forward = link(before * MS, 20.0, 2.0);
-        let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, 0 * SECOND)], 1);
+        let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, NOW)], 1);
         world.run_until(5 * SECOND);
         (world.forward.conditions.delay, world.backward.conditions.delay) = (after * MS / 2, after * MS / 2);
         let used = used_after(&mut world, (5 + learnt) * SECOND, forward.rate);
@@ -91,7 +91,7 @@ fn another_round_trip_time_is_learnt() {
 #[test]
 fn a_smaller_mtu_is_survived() {
     let forward = link(80 * MS, 20.0, 1.0);
-    let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, 0 * SECOND)], 1);
+    let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, NOW)], 1);
     world.run_until(4 * SECOND);
     world.forward.conditions.mtu = 1300;
     let used = used_after(&mut world, 9 * SECOND, forward.rate);

@@ -1,7 +1,7 @@
 //! Links of every kind, from seeds: nothing panics, stands still, or floods.
 
 use crate::{
-    MS, SECOND, back, bbr,
+    MS, NOW, SECOND, back, bbr,
     model::{
         link::Conditions,
         world::{Source, World},
@@ -20,7 +20,7 @@ fn conditions(random: &mut fastrand::Rng) -> Conditions {
     let queue = (rate * rtt.as_secs_f64() * (0.5 + 3.5 * random.f64())) as u64 + 6000;
     Conditions {
         delay: rtt / 2,
-        jitter: if random.bool() { rtt.mul_f64(0.1 * random.f64()) } else { 0 * MS },
+        jitter: if random.bool() { rtt.mul_f64(0.1 * random.f64()) } else { NOW },
         reorder: random.bool(),
         rate,
         queue,
@@ -37,7 +37,7 @@ fn play(seed: u64) {
         0 => Source::Steps(random.u64(500..100_000), random.u32(5..500) * MS),
         _ => Source::Bulk,
     };
-    let mut world = World::new(forward, back(forward), vec![bbr(seed, source, 0 * SECOND)], seed);
+    let mut world = World::new(forward, back(forward), vec![bbr(seed, source, NOW)], seed);
     let rtt = 2 * forward.delay;
     let (warm, end) = (12 * rtt + SECOND, 24 * rtt + 3 * SECOND);
     world.run_until(end);
@@ -72,7 +72,7 @@ fn every_link_is_used_and_none_flooded() {
 fn the_same_seed_gives_the_same_run() {
     let forward = Conditions { loss: 0.01, ..crate::link(50 * MS, 10.0, 1.0) };
     let run = || {
-        let mut world = World::new(forward, back(forward), vec![bbr(5, Source::Bulk, 0 * SECOND)], 5);
+        let mut world = World::new(forward, back(forward), vec![bbr(5, Source::Bulk, NOW)], 5);
         world.run_until(3 * SECOND);
         (world.total(0), world.forward.counters.offered, world.forward.counters.dropped)
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use noq_proto::congestion::{Bbr3Config, ControllerFactory, CubicConfig, NewRenoConfig};
 
 use crate::{
-    MS, SECOND, back, bbr, link,
+    MS, NOW, SECOND, back, bbr, link,
     model::world::{Flow, Source, World},
 };
 
@@ -24,7 +24,7 @@ fn two_of_a_kind_share_alike() {
     for rtt in [20, 80] {
         for queue in [1.0, 2.0] {
             for (seed, start) in [(0, 100 * MS), (1, SECOND)] {
-                let flows = vec![bbr(seed, Source::Bulk, 0 * SECOND), bbr(seed + 100, Source::Bulk, start)];
+                let flows = vec![bbr(seed, Source::Bulk, NOW), bbr(seed + 100, Source::Bulk, start)];
                 let share = share(rtt, queue, flows, seed);
                 assert!((0.3..0.7).contains(&share), "rtt {rtt}, queue {queue}, seed {seed}: {share:.3}");
             }
@@ -37,8 +37,7 @@ fn both_live(controller: Arc<dyn ControllerFactory + Send + Sync>, least: f64) {
     for rtt in [20, 80] {
         for queue in [1.0, 2.0] {
             for (start, other) in [(0, 3), (3, 0)] {
-                let other =
-                    Flow { controller: Arc::clone(&controller), source: Source::Bulk, start: other * SECOND };
+                let other = Flow { controller: Arc::clone(&controller), source: Source::Bulk, start: other * SECOND };
                 let share = share(rtt, queue, vec![bbr(1, Source::Bulk, start * SECOND), other], 3);
                 let what = format!("rtt {rtt}, queue {queue}, begins at {start} s");
                 assert!((least..1.0 - least).contains(&share), "{what}: {share:.3}");

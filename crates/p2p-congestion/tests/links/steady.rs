@@ -1,7 +1,7 @@
 //! One flow on a link that stays as it is.
 
 use crate::{
-    MS, SECOND, back, bbr, link,
+    MS, NOW, SECOND, back, bbr, link,
     model::{
         link::Conditions,
         world::{Source, World},
@@ -15,7 +15,7 @@ fn links_are_full_and_their_queues_short() {
         for (loss, burst) in [(0.0, 1.0), (0.01, 1.0), (0.02, 1.0), (0.01, 10.0), (0.05, 1.0)] {
             for queue in [0.5, 1.0, 4.0] {
                 let forward = Conditions { loss, burst, ..link(rtt * MS, 20.0, queue) };
-                let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, 0 * SECOND)], 7);
+                let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, NOW)], 7);
                 // Start-up takes eight round trips, with the handshake and the drain.
                 let (warm, end) = (10 * rtt * MS + SECOND, 30 * rtt * MS + 3 * SECOND);
                 world.run_until(end);
@@ -40,7 +40,7 @@ fn links_are_full_and_their_queues_short() {
 fn a_short_body_takes_no_longer_than_doubling_needs() {
     for (rtt, rounds) in [(20, 8), (80, 8), (300, 7)] {
         let forward = link(rtt * MS, 50.0, 1.0);
-        let mut world = World::new(forward, back(forward), vec![bbr(1, Source::File(1 << 20), 0 * SECOND)], 1);
+        let mut world = World::new(forward, back(forward), vec![bbr(1, Source::File(1 << 20), NOW)], 1);
         world.run_until(20 * SECOND);
         assert_eq!(world.total(0), 1 << 20);
         let took = world.last_byte(0);
@@ -55,7 +55,7 @@ fn small_exchanges_before_do_not_slow_a_body_down() {
             let forward = Conditions { loss, ..link(rtt * MS, 20.0, 1.0) };
             // As an app that looks at lists, and then plays.
             let source = Source::Steps(3000, 50 * MS);
-            let mut world = World::new(forward, back(forward), vec![bbr(1, source, 0 * SECOND)], 1);
+            let mut world = World::new(forward, back(forward), vec![bbr(1, source, NOW)], 1);
             world.run_until(5 * SECOND);
             world.set_source(0, Source::Bulk);
             let warm = 5 * SECOND + 8 * rtt * MS + 300 * MS;
@@ -74,7 +74,7 @@ fn what_comes_in_steps_goes_as_fast_as_it_comes() {
             let forward = Conditions { loss: 0.01, ..link(rtt * MS, 20.0, 1.0) };
             let offered = bytes as f64 / (f64::from(interval) / 1000.0);
             let source = Source::Steps(bytes, interval * MS);
-            let mut world = World::new(forward, back(forward), vec![bbr(1, source, 0 * SECOND)], 1);
+            let mut world = World::new(forward, back(forward), vec![bbr(1, source, NOW)], 1);
             world.run_until(10 * SECOND);
             let part = used(world.received(0, 5 * SECOND, 10 * SECOND), offered, 5 * SECOND);
             assert!(part > 0.95, "rtt {rtt}, {bytes} bytes each {interval} ms: {part:.3}");

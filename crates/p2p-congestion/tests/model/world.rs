@@ -11,8 +11,8 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use noq_proto::{
-    ClientConfig, Connection, ConnectionHandle, DatagramEvent, Dir, Endpoint, EndpointConfig, FourTuple, ReadError,
-    ServerConfig, StreamId, TransportConfig, VarInt, congestion::ControllerFactory,
+    ClientConfig, Connection, ConnectionHandle, DatagramEvent, Dir, Endpoint, EndpointConfig, FourTuple, ServerConfig,
+    StreamId, TransportConfig, VarInt, congestion::ControllerFactory,
 };
 use rustls::{
     RootCertStore,
@@ -247,13 +247,13 @@ impl World {
             touched[arrival.node] = true;
             self.arrive(arrival.node, &arrival.data);
         }
-        for index in 0..self.nodes.len() {
-            let now = self.now;
-            if let Some((_, connection)) = &mut self.nodes[index].connection
+        let now = self.now;
+        for (node, touched) in self.nodes.iter_mut().zip(&mut touched) {
+            if let Some((_, connection)) = &mut node.connection
                 && connection.poll_timeout().is_some_and(|at| at <= now)
             {
                 connection.handle_timeout(now);
-                touched[index] = true;
+                *touched = true;
             }
         }
         for flow in 0..self.flows.len() {
@@ -346,11 +346,8 @@ impl World {
             let mut recv = connection.recv_stream(stream);
             let Ok(mut chunks) = recv.read(true) else { continue };
             let mut bytes = 0;
-            loop {
-                match chunks.next(usize::MAX) {
-                    Ok(Some(chunk)) => bytes += Bytes::len(&chunk.bytes) as u64,
-                    Ok(None) | Err(ReadError::Blocked | ReadError::Reset(_)) => break,
-                }
+            while let Ok(Some(chunk)) = chunks.next(usize::MAX) {
+                bytes += Bytes::len(&chunk.bytes) as u64;
             }
             _ = chunks.finalize();
             if bytes > 0 {
