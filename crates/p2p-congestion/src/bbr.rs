@@ -3,6 +3,8 @@
 mod phase;
 mod shared;
 mod startup;
+#[cfg(test)]
+mod tests;
 
 use std::{
     any::Any,

@@ -108,7 +108,7 @@ impl Delivery {
             app_limited: self.app_limited_until.is_some(),
             settled: false,
         };
-        let next = self.first + self.packets.len() as u64;
+        let next = self.first.saturating_add(self.packets.len() as u64);
         // Packet numbers begin anew with each of the handshake's spaces, and skip some against guessed acknowledgements.
         if number < next || number - next > 1024 || self.packets.is_empty() {
             self.packets.clear();
@@ -119,7 +119,7 @@ impl Delivery {
         self.packets.push_back(sent);
         if self.packets.len() > PACKETS_MAX {
             self.packets.pop_front();
-            self.first += 1;
+            self.first = self.first.saturating_add(1);
         }
     }
 
@@ -176,7 +176,7 @@ impl Delivery {
         self.in_flight = self.in_flight.saturating_sub(packet.bytes.into());
         while self.packets.front().is_some_and(|packet| packet.settled) {
             self.packets.pop_front();
-            self.first += 1;
+            self.first = self.first.saturating_add(1);
         }
         Some(packet)
     }
@@ -190,7 +190,7 @@ impl Delivery {
             .is_some_and(|packet| packet.settled || now.saturating_duration_since(packet.at) > age)
         {
             self.packets.pop_front();
-            self.first += 1;
+            self.first = self.first.saturating_add(1);
         }
     }
 }
