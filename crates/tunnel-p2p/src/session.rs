@@ -42,12 +42,12 @@ pub(crate) struct Channel<C> {
 }
 
 impl<C: P2PConnection> Channel<C> {
-    /// A main connection, on which no body begins.
+    /// A main connection. No body is spread there.
     pub(crate) fn main(connection: C) -> Arc<Self> {
         Self::new(connection, 0)
     }
 
-    /// A bulk connection to a peer that can do this.
+    /// A bulk connection to a peer with these capabilities.
     pub(crate) fn bulk(connection: C, capabilities: u64) -> Arc<Self> {
         Self::new(connection, if capabilities & SPREAD_BODIES == 0 { 0 } else { SPREAD_STREAMS_MAX })
     }

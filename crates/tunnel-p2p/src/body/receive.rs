@@ -121,7 +121,9 @@ impl<C: P2PConnection> Incoming<C> {
                 self.check_length(|declared, received| received == declared)?;
                 let trailers = parse_end(&payload).map_err(|error| failure::wire(&error))?;
                 if let Source::Streams { mut parts, .. } = std::mem::replace(&mut self.source, Source::Ended) {
-                    parts.iter_mut().for_each(|part| part.reader.poll_end(cx));
+                    for part in &mut parts {
+                        part.reader.poll_end(cx);
+                    }
                 }
                 Ok(if trailers.is_empty() { Step::End } else { Step::Yield(Frame::trailers(trailers)) })
             }
@@ -152,7 +154,9 @@ impl<C: P2PConnection> Incoming<C> {
 
     fn stop(&mut self, code: u64) {
         if let Source::Streams { parts, .. } = &mut self.source {
-            parts.iter_mut().for_each(|part| part.reader.stop(code));
+            for part in parts {
+                part.reader.stop(code);
+            }
         }
         self.source = Source::Ended;
     }
