@@ -3,7 +3,7 @@
 mod arrived;
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -192,16 +192,16 @@ impl<C: P2PConnection> Session<C> {
         let mut arrivals = self.arrivals();
         // Of an exchange that is still on its way.
         let early = place.exchange >= arrivals.unknown_from && arrivals.slots.len() < ARRIVALS_MAX;
-        let mut slot = match arrivals.slots.entry(place.exchange) {
-            Entry::Occupied(slot) => slot,
-            Entry::Vacant(free) if early => free.insert_entry(Slot::default()),
+        let exchange = place.exchange;
+        if !early && !arrivals.slots.contains_key(&exchange) {
             // The exchange is over, or has its body: dropping the stream stops it.
-            Entry::Vacant(_) => return,
-        };
-        slot.get_mut().arrived.add(place, Part { reader, credit });
-        if slot.get().awaited.is_some()
-            && let Some(parts) = slot.get_mut().take()
-            && let Some(awaited) = slot.remove().awaited
+            return;
+        }
+        let slot = arrivals.slots.entry(exchange).or_default();
+        slot.arrived.add(place, Part { reader, credit });
+        if slot.awaited.is_some()
+            && let Some(parts) = slot.take()
+            && let Some(awaited) = arrivals.slots.remove(&exchange).and_then(|slot| slot.awaited)
         {
             awaited.send(parts).ok();
         }
