@@ -33,7 +33,7 @@ pub(crate) use self::options::{AFTER_HELP, Options};
 use self::{
     case::Case,
     cell::Cell,
-    leg::{Leg, Plan, measure},
+    leg::{Controller, Leg, Plan, measure},
     link::PromptThreads,
     report::Report,
     results::Results,
@@ -109,10 +109,9 @@ async fn run(lab: &Lab<'_>, cases: &[Case]) -> Result<bool> {
     if !lab.threads.are_prompt() {
         report.tell("The link cannot go before other programs here: on a busy machine packets may be late.");
     }
-    for absent in ["tcp-bbr", "tcp-cubic"] {
-        if options.leg.is_empty() && !lab.legs.iter().any(|leg| leg.to_string() == absent) {
-            report.tell(&format!("This kernel has no {absent}: nothing is compared with it."));
-        }
+    let controllers = Controller::available();
+    for absent in [Controller::Bbr, Controller::Cubic].into_iter().filter(|wanted| !controllers.contains(wanted)) {
+        report.tell(&format!("This kernel's TCP has no {}: nothing is compared with it.", absent.name()));
     }
     for (number, case, leg) in runs {
         let name = leg.to_string();

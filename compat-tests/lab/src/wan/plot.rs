@@ -18,6 +18,9 @@ const COLUMNS: usize = 3;
 /// The size of a panel, in pixels.
 const PANEL: (u32, u32) = (480, 280);
 
+/// Buckets of which the mean is drawn.
+const SMOOTHED: usize = 3;
+
 /// One for each leg, in order; told apart by those, too, who do not see all colors (Okabe and Ito 2008).
 const COLORS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
@@ -58,15 +61,15 @@ fn panel(area: &Area<'_>, results: &Results, name: &str) -> Result<(), DrawError
     let mut chart = ChartBuilder::on(area)
         .caption(name, ("sans-serif", 13))
         .margin(6)
-        .x_label_area_size(24)
+        .x_label_area_size(32)
         .y_label_area_size(36)
         .build_cartesian_2d(0.0..longest, 0.0..link * 1.3)?;
     chart.configure_mesh().x_desc("s").y_desc("MB/s").light_line_style(WHITE).max_light_lines(1).draw()?;
-    let limit = LineSeries::new([(0.0, link), (longest, link)], BLACK.mix(0.3));
+    let limit = LineSeries::new([(0.0, link), (longest, link)], BLACK.mix(0.6));
     chart.draw_series(limit)?;
     for (leg, color) in results.legs(name).into_iter().zip(COLORS.iter().cycle().copied()) {
         for (index, run) in results.of(name, leg).into_iter().enumerate() {
-            let series = chart.draw_series(LineSeries::new(run.timeline(), color.stroke_width(1)))?;
+            let series = chart.draw_series(LineSeries::new(smooth(run), color.stroke_width(1)))?;
             // Several runs of a leg have one name.
             if index == 0 {
                 let style: ShapeStyle = color.stroke_width(2);
@@ -83,9 +86,31 @@ fn panel(area: &Area<'_>, results: &Results, name: &str) -> Result<(), DrawError
     Ok(())
 }
 
+/// The mean of the buckets around each: lost packets hold up what follows them, so single ones are rather full or empty. The
+/// last bucket is shorter than the others.
+fn smooth(run: &Run) -> Vec<(f64, f64)> {
+    let buckets: Vec<_> = run.timeline().collect();
+    let whole = &buckets[..buckets.len().saturating_sub(1)];
+    let mean = |window: &[(f64, f64)]| {
+        let count = f64::from(u32::try_from(window.len()).unwrap_or(u32::MAX));
+        let sum = window.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+        (sum.0 / count, sum.1 / count)
+    };
+    whole.windows(SMOOTHED).map(mean).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn smoothing_keeps_the_sum_and_leaves_out_the_last_bucket() {
+        let run = Run { bytes_per_100ms: vec![0, 300_000, 600_000, 0, 7], ..Run::default() };
+        let points = smooth(&run);
+        assert_eq!(points.len(), 2);
+        assert!((points[0].0 - 0.2).abs() < 1e-9 && (points[0].1 - 3.0).abs() < 1e-9, "{points:?}");
+        assert!(smooth(&Run::default()).is_empty());
+    }
 
     #[test]
     fn every_cell_has_a_panel_and_every_leg_a_name() {

@@ -22,6 +22,9 @@ use crate::{
 const HEAD: [&str; 10] =
     ["cell", "leg", "MB/s", "of link", "of BBR", "of Cubic", "small p50 ms", "small p95 ms", "dropped", "CPU s/GiB"];
 
+/// More late packets than this make the numbers doubtful.
+const LATE_PERCENT_MAX: f64 = 2.0;
+
 /// Shows what comes.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -56,6 +59,12 @@ impl Report {
         let mark = if run.held() { "✓" } else { "✗" };
         let small = run.small_p50_ms.map_or_else(String::new, |time| format!(", small {time:.0} ms"));
         self.tell(&format!("{mark} {} {}: {:.2} MB/s{small}", run.cell, run.leg, run.mb_per_s));
+        if run.late_percent > LATE_PERCENT_MAX {
+            self.tell(&format!(
+                "    the link was late with {:.0} % of the packets: is the machine busy?",
+                run.late_percent
+            ));
+        }
         self.explain(&run.failures, run.logs.as_deref());
     }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     cell::{Cell, Way},
     leg::Measured,
+    link::{Both, Counters},
     transfer::BUCKET,
 };
 use crate::{
@@ -37,6 +38,8 @@ pub(crate) struct Run {
     pub(crate) small_failed: usize,
     /// Of the packets in the direction of the body.
     pub(crate) dropped_percent: f64,
+    /// Of all packets, those that the link delivered late itself.
+    pub(crate) late_percent: f64,
     pub(crate) cpu_s_per_gib: Option<f64>,
     pub(crate) to_host: Value,
     pub(crate) to_gateway: Value,
@@ -89,6 +92,7 @@ impl Run {
             small_requests: small.len(),
             small_failed: failed.len(),
             dropped_percent: rounded(towards.dropped_percent()),
+            late_percent: rounded(late_percent(counters)),
             cpu_s_per_gib: cpu_time.filter(|_| gib > 0.0).map(|time| rounded(time.as_secs_f64() / gib)),
             to_host: counters.to_host.json(),
             to_gateway: counters.to_gateway.json(),
@@ -110,6 +114,12 @@ impl Run {
         let buckets = self.bytes_per_100ms.iter().enumerate();
         buckets.map(move |(index, &bytes)| ((index + 1) as f64 * bucket, bytes as f64 / bucket / 1e6))
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of packets")]
+fn late_percent(counters: &Both<Counters>) -> f64 {
+    let Both { to_host, to_gateway } = counters;
+    (to_host.late + to_gateway.late) as f64 * 100.0 / (to_host.delivered + to_gateway.delivered).max(1) as f64
 }
 
 /// As many digits as mean something.
