@@ -38,6 +38,11 @@ impl Attempts {
         self.lock().last.is_some_and(|began| began >= moment)
     }
 
+    /// Whether the last attempt got no answer.
+    pub(super) fn unanswered(&self) -> bool {
+        self.lock().count > 0
+    }
+
     pub(super) fn failing_since(&self) -> Option<Instant> {
         let unanswered = self.lock();
         unanswered.since.filter(|_| unanswered.count >= ATTEMPTS_MIN)
