@@ -22,6 +22,11 @@ struct Unanswered {
 impl Attempts {
     /// Somebody answered, be it with a refusal.
     pub(super) fn answered(&self) {
+        self.forget();
+    }
+
+    /// What was before counts no more.
+    pub(super) fn forget(&self) {
         *self.lock() = Unanswered::default();
     }
 

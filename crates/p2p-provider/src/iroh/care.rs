@@ -21,7 +21,10 @@ use iroh::{
     endpoint::{RelayStatus, VarInt},
 };
 use netwatch::netmon::{Monitor, State};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
+};
 
 use self::{
     clock::Clock,
@@ -65,6 +68,9 @@ const ASK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A wedged endpoint may hang when it is closed, too.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// So many old endpoints may be closing at once.
+const CLOSING_MAX: usize = 4;
 
 /// The pause between two attempts to open the sockets anew, which grows to 5 s, and how many ask for the old ports where
 /// any will do.
@@ -119,6 +125,8 @@ pub(super) struct Care {
     silent: Option<Instant>,
     /// When the network last changed, until that is dealt with.
     changed: Option<Instant>,
+    /// Endpoints that were replaced and are not closed yet.
+    closing: JoinSet<()>,
     last_knock: Option<Instant>,
     last_asked: Option<Instant>,
 }
@@ -139,6 +147,7 @@ impl Care {
             without_relay_since: None,
             silent: None,
             changed: None,
+            closing: JoinSet::new(),
             last_knock: None,
             last_asked: None,
         }
@@ -404,12 +413,22 @@ impl Care {
         tracing::warn!("making the endpoint anew: {why}");
         self.shared.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.shared.current.retire();
-        let bound = endpoint.bound_sockets();
-        if timeout(CLOSE_TIMEOUT, endpoint.close()).await.is_err() {
-            tracing::warn!("the old endpoint does not close");
+        let mut bound = endpoint.bound_sockets();
+        let closing = async move {
+            if timeout(CLOSE_TIMEOUT, endpoint.close()).await.is_err() {
+                tracing::warn!("the old endpoint does not close");
+            }
+            // The port is free when nobody holds the endpoint any more.
+            drop(endpoint);
+        };
+        while self.closing.try_join_next().is_some() {}
+        if self.shared.config.has_any_port() && self.shared.listener.is_free() && self.closing.len() < CLOSING_MAX {
+            // Nobody looks for this peer at its port. To close takes 3 s while attempts to connect are under way.
+            self.closing.spawn(closing);
+            bound.clear();
+        } else {
+            closing.await;
         }
-        // The port is free when nobody holds the endpoint any more.
-        drop(endpoint);
         self.lost.clear();
         if why != Why::RelayGone {
             self.home = HomeCare::new();
@@ -427,8 +446,11 @@ impl Care {
         }
     }
 
-    async fn install(&self, endpoint: Endpoint) {
+    async fn install(&mut self, endpoint: Endpoint) {
         endpoint.set_alpns(self.shared.listener.protocols());
+        // What failed before says nothing about this one.
+        self.shared.attempts.forget();
+        self.watchdog.rebuilt(Instant::now());
         match self.shared.current.replace(endpoint) {
             Ok(()) => self.shared.news.tell(),
             Err(endpoint) => endpoint.close().await,

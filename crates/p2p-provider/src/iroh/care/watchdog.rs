@@ -66,6 +66,12 @@ impl Watchdog {
         Self { stuck_after, pause: stuck_after, since: now, silent_since: None }
     }
 
+    /// There is another endpoint now.
+    pub(super) fn rebuilt(&mut self, now: Instant) {
+        self.since = now;
+        self.silent_since = None;
+    }
+
     /// Why the endpoint is to be replaced, if it is. Ask every second.
     pub(super) fn look(&mut self, now: Instant, vitals: Vitals) -> Option<Why> {
         if vitals.alive {
