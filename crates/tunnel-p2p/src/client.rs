@@ -48,13 +48,8 @@ impl<P: P2PProvider> Client<P> {
     /// Starts to connect, in the background, on the current tokio runtime.
     #[must_use]
     pub fn start(provider: P, ticket: Ticket, config: ClientConfig) -> Self {
-        let shared = Arc::new(Shared {
-            provider,
-            ticket,
-            config: Arc::new(config),
-            state: State::new(),
-            demand: Demand::new(),
-        });
+        let shared =
+            Arc::new(Shared { provider, ticket, config: Arc::new(config), state: State::new(), demand: Demand::new() });
         let supervisor = task::spawn(Supervisor::new(Arc::clone(&shared)).run());
         Self { shared, _supervisor: Arc::new(supervisor) }
     }

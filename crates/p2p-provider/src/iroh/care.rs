@@ -165,7 +165,8 @@ impl Care {
     /// Watches one endpoint. Says why it is to be replaced; nothing once it is closed.
     async fn watch(&mut self, endpoint: &Endpoint) -> Option<Why> {
         // Iroh tells of new addresses only after it has asked the relays, for up to 5 s if they do not answer.
-        let monitor = Monitor::new().await.inspect_err(|error| tracing::debug!("no news of the network: {error:#}")).ok();
+        let monitor =
+            Monitor::new().await.inspect_err(|error| tracing::debug!("no news of the network: {error:#}")).ok();
         let mut interfaces = monitor.as_ref().map(Monitor::interface_state);
         let mut machine = interfaces.as_mut().map(Watcher::get);
         let (mut addresses, mut relays) = (endpoint.watch_addr(), endpoint.home_relay_status());

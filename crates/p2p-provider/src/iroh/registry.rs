@@ -164,7 +164,8 @@ impl Registry {
     pub(super) fn silence(&self, now: Instant, quiet_min: Duration) -> (bool, bool) {
         let entries = self.lock();
         let open = entries.by_id.values().filter_map(|entry| Some((entry, entry.open_connection()?)));
-        let quiet: Vec<_> = open.map(|(entry, connection)| entry.quiet(now, quiet_min, &connection).is_some()).collect();
+        let quiet: Vec<_> =
+            open.map(|(entry, connection)| entry.quiet(now, quiet_min, &connection).is_some()).collect();
         (!quiet.is_empty(), !quiet.is_empty() && quiet.iter().all(|quiet| *quiet))
     }
 

@@ -11,7 +11,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tunnel_core::{Failure, FailureKind};
 
-use super::{Shared, link::Link, schedule::{ATTEMPTS_MAX, Schedule}, state::LinkState};
+use super::{
+    Shared,
+    link::Link,
+    schedule::{ATTEMPTS_MAX, Schedule},
+    state::LinkState,
+};
 use crate::{
     config::{SOFTWARE, bulk_limits, client_main_limits},
     control::{Control, ControlEvent},

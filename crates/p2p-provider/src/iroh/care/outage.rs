@@ -124,9 +124,9 @@ impl Outage {
             return None;
         }
         let after = |last: Option<Instant>, pause| last.is_none_or(|last| now.saturating_duration_since(last) >= pause);
-        let back = self.accepts.is_some_and(|(since, took)| {
-            now.saturating_duration_since(since) >= GRACE + took * GRACE_ROUND_TRIPS
-        });
+        let back = self
+            .accepts
+            .is_some_and(|(since, took)| now.saturating_duration_since(since) >= GRACE + took * GRACE_ROUND_TRIPS);
         if self.accepts.is_some() && sight.home.is_none() && after(self.last_ask, ASK_INTERVAL) {
             self.last_ask = Some(now);
             return Some(Act::Ask);
