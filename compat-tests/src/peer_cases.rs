@@ -9,10 +9,12 @@ pub mod messages;
 pub mod paths;
 pub mod pressure;
 pub mod refusal;
+pub mod spread;
 pub mod streams;
 pub mod topology;
 pub mod wire;
 
+mod distant;
 mod pair;
 mod patience;
 mod raw;
@@ -179,6 +181,16 @@ macro_rules! for_each_peer_case {
                 a_flood_of_frames_that_nobody_reads_harms_only_its_sender
                 requests_and_websockets_over_the_limit_are_told_so
                 streams_over_the_limit_are_not_opened
+            }
+            spread {
+                the_parts_of_a_body_are_read_in_turn_however_they_arrive
+                parts_that_break_the_rules_end_the_body_in_an_error
+                all_parts_of_a_body_are_stopped_when_it_fails
+                a_reset_of_a_spread_body_may_overtake_its_parts
+                a_body_whose_part_never_comes_ends_in_an_error
+                a_host_spreads_a_body_only_for_those_who_read_it
+                large_bodies_are_spread_both_ways_and_arrive_whole
+                many_spread_bodies_leave_streams_to_others
             }
         }
     };

@@ -24,6 +24,7 @@ pub(super) const CONTROL: u8 = 0;
 pub(super) const HTTP: u8 = 1;
 pub(super) const WEBSOCKET: u8 = 2;
 pub(super) const BULK: u8 = 3;
+pub(super) const BULK_PART: u8 = 5;
 
 /// The types of frames.
 pub(super) const HEAD: u8 = 0x01;
@@ -48,7 +49,7 @@ pub(super) struct Scene<P: P2PProvider> {
     pub(super) host: Host<P>,
     /// The peer that does not keep to the rules.
     pub(super) raw: P,
-    client: Client<P>,
+    pub(super) client: Client<P>,
     _client_peer: P,
 }
 
@@ -61,17 +62,21 @@ impl<P: P2PProvider> Scene<P> {
         backend: &B,
         settings: impl FnOnce(&mut HostConfig),
     ) -> Self {
+        let peers = [soon(backend.peer()).await, soon(backend.peer()).await, soon(backend.peer()).await];
+        Self::of(peers, settings).await
+    }
+
+    /// Of the peers of the host, the client and the one that does not keep to the rules.
+    pub(super) async fn of([host, client_peer, raw]: [P; 3], settings: impl FnOnce(&mut HostConfig)) -> Self {
         let mut config = HostConfig::new(TicketSecret::generate());
         settings(&mut config);
-        let host = soon(Host::start(soon(backend.peer()).await, Arc::new(Echo), config)).await;
-        let host = host.expect("nobody listens yet");
-        let client_peer = soon(backend.peer()).await;
+        let host = soon(Host::start(host, Arc::new(Echo), config)).await.expect("nobody listens yet");
         let mut config = ClientConfig::default();
         config.seed = Some(1);
         let client = Client::start(client_peer.clone(), host.ticket(), config);
         soon(client.connected()).await.expect("the client connects");
         until(|| client_peer.connections().len() == 2).await;
-        Self { host, raw: soon(backend.peer()).await, client, _client_peer: client_peer }
+        Self { host, raw, client, _client_peer: client_peer }
     }
 
     /// A connection of the raw peer, on which nothing is said yet.
@@ -112,8 +117,12 @@ pub(super) async fn closed(connection: &impl P2PConnection) -> FailureKind {
     }
 }
 
-/// Answers a `POST` with its own body, and a `GET` with `ok`. `/endless` has no end, and `/unread` reads nothing.
+/// Answers a `POST` with its own body, and a `GET` with `ok`. `/endless` has no end, `/large` is [`LARGE`], and `/unread`
+/// reads nothing.
 struct Echo;
+
+/// Bytes of a response that moves to the bulk connection.
+pub(super) const LARGE: usize = 3_000_000;
 
 #[async_trait]
 impl Handler for Echo {
@@ -126,6 +135,7 @@ impl Handler for Echo {
                 let pieces = stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(&[7; 100]))));
                 Body::stream(StreamBody::new(pieces))
             }
+            (_, "/large") => Body::full(vec![7; LARGE]),
             (_, "/unread") => std::future::pending().await,
             (&Method::POST, _) => request.body,
             _ => Body::full("ok"),

@@ -13,12 +13,16 @@ pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// it: two pings.
 pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bodies that may be on the bulk connection at once; further ones stay on the main connection. With a stream window
-/// of 1.25 MB that is [`RECEIVE_WINDOW`], so stalled readers of all of them do not block the connection.
+/// Streams of bodies that may be on the bulk connection at once; further bodies stay on the main connection. With a
+/// stream window of 1.25 MB that is [`RECEIVE_WINDOW`], so stalled readers of all of them do not block the connection.
 const BULK_STREAMS_MAX: u32 = 192;
 
+/// Half of them may be the second or a further stream of a body: the first bodies of many cannot keep the others from
+/// the bulk connection.
+pub(crate) const SPREAD_STREAMS_MAX: usize = BULK_STREAMS_MAX as usize / 2;
+
 /// Bytes that a peer may have sent and we have not read, per connection: the hard limit of memory that a peer can
-/// occupy. 1,024 stalled bodies of less than 256 KiB each, or 192 bulk bodies of 1.25 MB each.
+/// occupy. 1,024 stalled bodies of less than 256 KiB each, or 192 bulk streams of 1.25 MB each.
 const RECEIVE_WINDOW: u64 = 256 << 20;
 
 /// Streams beyond requests and WebSockets: the control stream, and streams whose end is still on its way.

@@ -10,6 +10,7 @@ use crate::{
     failure,
     wire::{
         StreamKind, WireError,
+        continuation::Continuation,
         decoder::{Decoder, Event},
         frame::FrameType,
     },
@@ -50,11 +51,12 @@ impl<R: RecvStream> FrameReader<R> {
         }
     }
 
-    /// Eight bytes between the first byte and the frames. Cancel safe.
-    pub(crate) async fn stream_number(&mut self) -> Result<u64, Failure> {
+    /// The first bytes of a stream on the bulk connection. Not cancel safe.
+    pub(crate) async fn continuation(&mut self) -> Result<Continuation, Failure> {
+        let kind = self.stream_kind().await?;
         loop {
-            if let Some(number) = self.decoder.stream_number() {
-                return Ok(number);
+            if let Some(continuation) = self.decoder.continuation(kind).map_err(|error| failure::wire(&error))? {
+                return Ok(continuation);
             }
             self.fill().await?;
         }

@@ -10,6 +10,7 @@ use crate::{
     Ticket,
     wire::{
         StreamKind, WireError,
+        continuation::Continuation,
         control::{self, Credit, GoAway, Hello, Ping, Welcome},
         decoder::{Decoder, Event},
         frame::{FrameType, HEADER_BYTES},
@@ -45,7 +46,7 @@ pub fn decode_frames(bytes: &[u8]) {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     kind: Option<StreamKind>,
-    number: Option<u64>,
+    continuation: Option<Continuation>,
     /// `DATA` joined per frame; the last one may be cut.
     frames: Vec<(FrameType, Bytes)>,
     at_boundary: bool,
@@ -75,14 +76,11 @@ impl Outcome {
         if self.kind.is_none() {
             self.kind = decoder.stream_kind()?;
         }
-        if self.kind == Some(StreamKind::Bulk) && self.number.is_none() {
-            self.number = decoder.stream_number();
-            if self.number.is_none() {
-                return Ok(());
-            }
-        }
-        if self.kind.is_none() {
-            return Ok(());
+        let Some(kind) = self.kind else { return Ok(()) };
+        if matches!(kind, StreamKind::Bulk | StreamKind::BulkPart) && self.continuation.is_none() {
+            self.continuation = decoder.continuation(kind)?;
+            let Some(continuation) = self.continuation else { return Ok(()) };
+            assert_eq!(Continuation::parse(&continuation.preface()[1..]), Ok(continuation));
         }
         while let Some(event) = decoder.next()? {
             match event {

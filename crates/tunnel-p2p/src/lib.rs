@@ -78,6 +78,7 @@ mod websocket;
 mod wire;
 mod ws_protocol;
 
+pub use body::body_streams;
 pub use client::Client;
 pub use config::{ClientConfig, HostConfig};
 pub use host::{ClientInfo, Host};

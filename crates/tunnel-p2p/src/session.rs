@@ -1,21 +1,28 @@
 //! What the connections between one client and one host share.
 
+mod arrived;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use p2p_provider::{P2PConnection, RecvStream};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
 use tunnel_core::{Failure, FailureKind, PathDetails, PathKind};
 
+use self::arrived::Arrived;
 use crate::{
+    config::SPREAD_STREAMS_MAX,
     credit::{Ledger, Outbox, ReceiveCredit, SendCredit},
     failure,
     frames::FrameReader,
     path_clock::{self, PathClock},
-    wire::StreamKind,
+    wire::SPREAD_BODIES,
 };
 
 /// A body's continuation must arrive this soon after its announcement: one round trip, and loss.
@@ -30,11 +37,24 @@ pub(crate) struct Channel<C> {
     pub(crate) connection: C,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) outbox: Arc<Outbox>,
+    /// Places for the second and further streams of bodies; none if the peer does not read spread bodies.
+    pub(crate) spread: Arc<Semaphore>,
 }
 
 impl<C: P2PConnection> Channel<C> {
-    pub(crate) fn new(connection: C) -> Arc<Self> {
-        Arc::new(Self { connection, ledger: Arc::default(), outbox: Arc::default() })
+    /// A main connection, on which no body begins.
+    pub(crate) fn main(connection: C) -> Arc<Self> {
+        Self::new(connection, 0)
+    }
+
+    /// A bulk connection to a peer that can do this.
+    pub(crate) fn bulk(connection: C, capabilities: u64) -> Arc<Self> {
+        Self::new(connection, if capabilities & SPREAD_BODIES == 0 { 0 } else { SPREAD_STREAMS_MAX })
+    }
+
+    fn new(connection: C, spread: usize) -> Arc<Self> {
+        let spread = Arc::new(Semaphore::new(spread));
+        Arc::new(Self { connection, ledger: Arc::default(), outbox: Arc::default(), spread })
     }
 
     /// Grows while bodies and WebSockets move on this connection.
@@ -68,17 +88,28 @@ struct Arrivals<C: P2PConnection> {
 }
 
 /// A body that may continue on the bulk connection.
-enum Slot<C: P2PConnection> {
-    /// Its exchange is under way.
-    Expected,
-    /// Its reader waits for the continuation.
-    Awaited(oneshot::Sender<Arrival<C>>),
-    /// The continuation was faster than its announcement.
-    Arrived(Arrival<C>),
+struct Slot<C: P2PConnection> {
+    /// The streams that have arrived, maybe before their announcement.
+    arrived: Arrived<Part<C>>,
+    /// The reader that waits for them.
+    awaited: Option<oneshot::Sender<Result<Vec<Part<C>>, Failure>>>,
 }
 
-/// The continuation of a body.
-pub(crate) struct Arrival<C: P2PConnection> {
+impl<C: P2PConnection> Default for Slot<C> {
+    fn default() -> Self {
+        Self { arrived: Arrived::default(), awaited: None }
+    }
+}
+
+impl<C: P2PConnection> Slot<C> {
+    /// All streams of the body, or why it has failed; `None` while some are missing.
+    fn take(&mut self) -> Option<Result<Vec<Part<C>>, Failure>> {
+        Some(self.arrived.take()?.map_err(|error| failure::wire(&error)))
+    }
+}
+
+/// A stream from which a body is read.
+pub(crate) struct Part<C: P2PConnection> {
     pub(crate) reader: FrameReader<C::RecvStream>,
     pub(crate) credit: ReceiveCredit,
 }
@@ -135,7 +166,7 @@ impl<C: P2PConnection> Session<C> {
     pub(crate) fn expect(self: &Arc<Self>, stream: u64) -> Expectation<C> {
         let mut arrivals = self.arrivals();
         arrivals.unknown_from = arrivals.unknown_from.max(stream.saturating_add(1));
-        arrivals.slots.entry(stream).or_insert(Slot::Expected);
+        arrivals.slots.entry(stream).or_default();
         drop(arrivals);
         Expectation { session: Arc::clone(self), stream }
     }
@@ -153,28 +184,26 @@ impl<C: P2PConnection> Session<C> {
     async fn arrive(&self, stream: C::RecvStream, channel: &Channel<C>) {
         let credit = channel.receive_credit(stream.id());
         let mut reader = FrameReader::new(stream, self.ws_message_bytes_max);
-        let preface = async {
-            match reader.stream_kind().await? {
-                StreamKind::Bulk => reader.stream_number().await,
-                other => Err(failure::wire(&crate::wire::WireError::StreamKind(other as u8))),
-            }
-        };
-        let number = match timeout(MOVE_TIMEOUT, preface).await {
-            Ok(Ok(number)) => number,
+        let place = match timeout(MOVE_TIMEOUT, reader.continuation()).await {
+            Ok(Ok(place)) => place,
             Ok(Err(error)) => return tracing::debug!("dropped a bulk stream: {error}"),
             Err(_) => return tracing::debug!("dropped a bulk stream: no preface within {MOVE_TIMEOUT:?}"),
         };
-        let arrival = Arrival { reader, credit };
         let mut arrivals = self.arrivals();
-        match arrivals.slots.remove(&number) {
-            Some(Slot::Expected) => drop(arrivals.slots.insert(number, Slot::Arrived(arrival))),
-            // Its exchange is still on its way.
-            None if number >= arrivals.unknown_from && arrivals.slots.len() < ARRIVALS_MAX => {
-                arrivals.slots.insert(number, Slot::Arrived(arrival));
-            }
-            Some(Slot::Awaited(reader)) => drop(reader.send(arrival)),
-            // The exchange is over, or the peer moves one body twice: dropping the stream stops it.
-            Some(Slot::Arrived(_)) | None => {}
+        // Of an exchange that is still on its way.
+        let early = place.exchange >= arrivals.unknown_from && arrivals.slots.len() < ARRIVALS_MAX;
+        let mut slot = match arrivals.slots.entry(place.exchange) {
+            Entry::Occupied(slot) => slot,
+            Entry::Vacant(free) if early => free.insert_entry(Slot::default()),
+            // The exchange is over, or has its body: dropping the stream stops it.
+            Entry::Vacant(_) => return,
+        };
+        slot.get_mut().arrived.add(place, Part { reader, credit });
+        if slot.get().awaited.is_some()
+            && let Some(parts) = slot.get_mut().take()
+            && let Some(awaited) = slot.remove().awaited
+        {
+            awaited.send(parts).ok();
         }
     }
 
@@ -190,19 +219,20 @@ pub(crate) struct Expectation<C: P2PConnection> {
 }
 
 impl<C: P2PConnection> Expectation<C> {
-    /// Waits for the continuation. Not cancel safe: a continuation that arrives meanwhile is lost.
-    pub(crate) async fn arrival(self) -> Result<Arrival<C>, Failure> {
+    /// Waits for the continuation, all streams of it. Not cancel safe: a continuation that arrives meanwhile is lost.
+    pub(crate) async fn arrival(self) -> Result<Vec<Part<C>>, Failure> {
         let receiver = {
             let mut arrivals = self.session.arrivals();
-            if let Some(Slot::Arrived(arrival)) = arrivals.slots.remove(&self.stream) {
-                return Ok(arrival);
+            let slot = arrivals.slots.entry(self.stream).or_default();
+            if let Some(parts) = slot.take() {
+                return parts;
             }
             let (sender, receiver) = oneshot::channel();
-            arrivals.slots.insert(self.stream, Slot::Awaited(sender));
+            slot.awaited = Some(sender);
             receiver
         };
         match timeout(MOVE_TIMEOUT, receiver).await {
-            Ok(Ok(arrival)) => Ok(arrival),
+            Ok(Ok(parts)) => parts,
             Ok(Err(_)) | Err(_) => {
                 Err(Failure::new(FailureKind::Protocol, "the peer announced the rest of a body but did not send it"))
             }

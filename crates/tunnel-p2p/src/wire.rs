@@ -1,5 +1,6 @@
 //! The wire format of `tunnel-p2p/1` (`spec/wire.md`), without any I/O.
 
+pub(crate) mod continuation;
 pub(crate) mod control;
 pub(crate) mod decoder;
 pub(crate) mod frame;
@@ -10,6 +11,9 @@ pub const ALPN: &[u8] = b"tunnel-p2p/1";
 
 /// The minor version that this build speaks.
 pub const MINOR: u16 = 0;
+
+/// A bit of `capabilities`: who sets it reads bodies that are spread over several streams.
+pub(crate) const SPREAD_BODIES: u64 = 1;
 
 /// What a stream is for: its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +29,13 @@ pub(crate) enum StreamKind {
     Bulk = 3,
     /// A question whether the other side is there; answered with the same byte.
     Probe = 4,
+    /// As [`Bulk`](Self::Bulk), one of several streams of the body.
+    BulkPart = 5,
 }
 
 impl StreamKind {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Control, Self::Http, Self::WebSocket, Self::Bulk, Self::Probe]
+        [Self::Control, Self::Http, Self::WebSocket, Self::Bulk, Self::Probe, Self::BulkPart]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
@@ -71,6 +77,14 @@ pub enum WireError {
         declared: u64,
         /// What came.
         actual: u64,
+    },
+    /// A part of a body that cannot be, or that contradicts its other parts.
+    #[error("part {index} of {count} of a body has no place")]
+    Part {
+        /// Its turn, from 0 on.
+        index: u8,
+        /// How many parts it says there are.
+        count: u8,
     },
     /// The payload of a frame does not decode.
     #[error("malformed {frame} frame: {message}")]

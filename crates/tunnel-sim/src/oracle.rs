@@ -10,13 +10,17 @@ use std::{
     time::Duration,
 };
 
-use p2p_provider::{CloseReason, simulator::Event};
+use p2p_provider::{
+    CloseReason,
+    simulator::{Conditions, Event},
+};
 use tokio::time::Instant;
 use tunnel_core::{TransportKind, Via};
+use tunnel_p2p::body_streams;
 
 pub use self::{
     limits::{
-        ABORT_LIMIT, EDGES_BYTES_MAX, LEGACY_ABORT_LIMIT, QUEUE_BYTES_MAX, REQUEST_LIMIT, RESUME_LIMIT, WINDOW_BYTES,
+        ABORT_LIMIT, EDGES_BYTES_MAX, LEGACY_ABORT_LIMIT, REQUEST_LIMIT, RESUME_LIMIT, WINDOW_BYTES, queue_bytes_max,
     },
     routers::{Sight, Watch},
 };
@@ -50,8 +54,10 @@ struct State {
     /// Those that have not ended, or on which the service works.
     active: BTreeSet<u64>,
     violations: Vec<String>,
-    /// What may be under way beyond [`QUEUE_BYTES_MAX`].
+    /// What may be under way beyond [`queue_bytes_max`].
     edges_bytes_max: u64,
+    /// The longest round trip that there may have been: over the more streams bodies may be spread.
+    round_trip: Duration,
     /// Streams that were reset, by node: nothing more may arrive on them.
     reset: BTreeSet<(String, u64, u64)>,
     /// When each node dialled last, oldest first: at most [`DIALS_MAX`] times.
@@ -230,6 +236,11 @@ impl Oracle {
         self.lock().edges_bytes_max = EDGES_BYTES_MAX;
     }
 
+    /// From now on links may be like this, and their packets may take a relay.
+    pub fn expect_conditions(&self, conditions: Conditions) {
+        self.lock().expect_round_trip(conditions.latency * 4 + conditions.jitter);
+    }
+
     /// The client has so many more bytes of the body of a response, up to this one. Returns how long the last of them were
     /// under way; zero while there are more behind them.
     #[expect(clippy::must_use_candidate, reason = "few want to know")]
@@ -252,6 +263,7 @@ impl Oracle {
     pub fn see(&self, now: Duration, node: &str, event: &Event<'_>) {
         match event {
             Event::FaultBegan(name) if is_fault(name) => self.lock().faults += 1,
+            Event::FaultBegan(_) => self.lock().expect_round_trip(Duration::MAX),
             Event::FaultEnded(name) if is_fault(name) => self.lock().faults -= 1,
             Event::Closed { reason: CloseReason::Transport(message), .. } if message.contains("gaps") => {
                 self.violate(format!("too many unread pieces at {node}: {message}"));
@@ -381,6 +393,10 @@ impl State {
         }
     }
 
+    fn expect_round_trip(&mut self, round_trip: Duration) {
+        self.round_trip = self.round_trip.max(round_trip);
+    }
+
     fn violate(&mut self, what: String) {
         if self.violations.len() < VIOLATIONS_MAX {
             self.violations.push(what);
@@ -417,7 +433,8 @@ impl Work {
     /// So many bytes, up to this one of the body, were taken from the service.
     pub fn pulled(&self, position: u64, bytes: u64) {
         let mut state = self.oracle.lock();
-        let bound = QUEUE_BYTES_MAX + state.edges_bytes_max + bytes;
+        let queue = queue_bytes_max(body_streams(state.round_trip, None) as u64);
+        let bound = queue + state.edges_bytes_max + bytes;
         let Some(record) = state.requests.get_mut(&self.id) else { return };
         let waiting = record.pulled(self.execution, position, bytes);
         if waiting > bound {

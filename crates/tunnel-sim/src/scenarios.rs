@@ -2,6 +2,7 @@
 
 mod dual;
 mod load;
+mod long_path;
 mod outages;
 mod restarts;
 mod swarm;
@@ -41,6 +42,7 @@ scenarios! {
     "bad-weather" weather::bad: "the same on a lossy, slow, reordering network; nothing may fail";
     "changing-weather" weather::changing: "a link that turns from good to bad and back under long transfers";
     "slow-readers" load::slow_readers: "slow and stalled readers among fast ones, which must not notice";
+    "long-path" long_path::play: "large bodies on a path of 300 ms, which one stream would not fill";
     "burst" load::burst: "hundreds of requests at once from several clients";
     "aborts" load::aborts: "clients that give up, at every moment of a request";
     "event-streams" load::event_streams: "pieces that are sent one by one arrive one by one, beside large transfers";

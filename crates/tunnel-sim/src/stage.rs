@@ -49,6 +49,7 @@ impl Stage {
         let observer = oracle.clone();
         network.observe(move |now, node, event| observer.see(now, node, event));
         environment.apply(&network);
+        oracle.expect_conditions(environment.conditions.unwrap_or_default());
         Self { network, oracle, seed: environment.seed, environment }
     }
 
@@ -63,6 +64,7 @@ impl Stage {
     pub fn conditions(&self, conditions: Conditions) {
         if self.environment.conditions.is_none() {
             self.network.set_conditions(conditions);
+            self.oracle.expect_conditions(conditions);
         }
     }
 

@@ -61,6 +61,7 @@ tests! {
     bad_weather "bad-weather"
     changing_weather "changing-weather"
     slow_readers "slow-readers"
+    long_path "long-path"
     burst "burst"
     aborts "aborts"
     event_streams "event-streams"

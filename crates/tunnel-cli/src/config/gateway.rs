@@ -65,7 +65,7 @@ pub(crate) struct GatewayOptions {
     /// The address of the network interface from which to reach the host [default: any]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_BIND", value_name = "ADDRESS")]
     pub(crate) bind: Option<IpAddr>,
-    /// How the sender reacts to loss; `bbr3` may help on lossy links (Wi-Fi, mobile) [default: cubic]
+    /// How the sender finds the rate of a link [default: bbr]
     #[arg(long, env = "TUNNEL_P2P_GATEWAY_CONGESTION", value_enum)]
     pub(crate) congestion: Option<CongestionOption>,
     /// How long one attempt to connect to the host, or to a tunnel server, may take [default: 5s]

@@ -38,7 +38,7 @@ pub(crate) struct HostOptions {
     /// The address of the network interface to use [default: all]
     #[arg(long, env = "TUNNEL_P2P_HOST_BIND", value_name = "ADDRESS")]
     pub(crate) bind: Option<IpAddr>,
-    /// How the sender reacts to loss; `bbr3` may help on lossy links (Wi-Fi, mobile) [default: cubic]
+    /// How the sender finds the rate of a link [default: bbr]
     #[arg(long, env = "TUNNEL_P2P_HOST_CONGESTION", value_enum)]
     pub(crate) congestion: Option<CongestionOption>,
     /// How many requests each gateway may have under way at once; further ones wait (from a tunnel server: get 503) [default: 1024]

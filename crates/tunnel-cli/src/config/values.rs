@@ -25,20 +25,23 @@ impl From<ProfileOption> for Profile {
     }
 }
 
-/// How the sender reacts to loss.
+/// How the sender finds the rate of a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum CongestionOption {
-    /// Backs off at loss: fast on clean links and for bursts after a pause
+    /// Models the link: fast on clean and lossy links, keeps queues short
     #[default]
+    Bbr,
+    /// Backs off at loss: slow on long links that lose packets
     Cubic,
-    /// Models the link: far faster on lossy links, slow to speed up after a pause
+    /// The BBR v3 of the QUIC library: slow to speed up after a pause
     Bbr3,
 }
 
 impl From<CongestionOption> for CongestionControl {
     fn from(option: CongestionOption) -> Self {
         match option {
+            CongestionOption::Bbr => Self::Bbr,
             CongestionOption::Cubic => Self::Cubic,
             CongestionOption::Bbr3 => Self::Bbr3,
         }

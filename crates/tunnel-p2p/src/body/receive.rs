@@ -19,7 +19,7 @@ use crate::{
     credit::ReceiveCredit,
     failure,
     frames::FrameReader,
-    session::{Arrival, Expectation},
+    session::{Expectation, Part},
     wire::{
         WireError,
         decoder::Event,
@@ -54,9 +54,13 @@ pub(crate) struct Incoming<C: P2PConnection> {
 }
 
 enum Source<C: P2PConnection> {
-    Stream(FrameReader<C::RecvStream>, ReceiveCredit),
+    /// The next frame comes on the stream whose turn it is.
+    Streams {
+        parts: Vec<Part<C>>,
+        turn: usize,
+    },
     /// The body moves to the bulk connection; the stream that it leaves says whether the peer gives up meanwhile.
-    Moving(BoxFuture<'static, Result<Arrival<C>, Failure>>, Option<FrameReader<C::RecvStream>>),
+    Moving(BoxFuture<'static, Result<Vec<Part<C>>, Failure>>, Option<Part<C>>),
     Ended,
 }
 
@@ -71,7 +75,7 @@ enum Step {
 impl<C: P2PConnection> Incoming<C> {
     pub(crate) fn new(parts: IncomingParts<C>) -> Self {
         Self {
-            source: Source::Stream(parts.reader, parts.credit),
+            source: Source::Streams { parts: vec![Part { reader: parts.reader, credit: parts.credit }], turn: 0 },
             expectation: Some(parts.expectation),
             size: parts.size,
             received: 0,
@@ -85,15 +89,14 @@ impl<C: P2PConnection> Incoming<C> {
         loop {
             match &mut self.source {
                 Source::Ended => return Poll::Ready(Ok(None)),
-                Source::Stream(reader, _) => return reader.poll_next(cx),
+                Source::Streams { parts, turn } => return parts[*turn].reader.poll_next(cx),
                 Source::Moving(arrival, left) => {
-                    if let Poll::Ready(arrival) = arrival.as_mut().poll(cx) {
-                        let arrival = arrival?;
-                        self.source = Source::Stream(arrival.reader, arrival.credit);
+                    if let Poll::Ready(parts) = arrival.as_mut().poll(cx) {
+                        self.source = Source::Streams { parts: parts?, turn: 0 };
                         continue;
                     }
-                    let Some(reader) = left else { return Poll::Pending };
-                    if let Some(event) = ready!(reader.poll_next(cx))? {
+                    let Some(left_stream) = left else { return Poll::Pending };
+                    if let Some(event) = ready!(left_stream.reader.poll_next(cx))? {
                         return Poll::Ready(Ok(Some(event)));
                     }
                     // All is sent: the continuation is on its way.
@@ -106,8 +109,9 @@ impl<C: P2PConnection> Incoming<C> {
     fn consume(&mut self, event: Option<Event>, cx: &mut Context<'_>) -> Result<Step, Failure> {
         match event {
             Some(Event::Data { bytes, last }) => {
-                if let (true, Source::Stream(_, credit)) = (last, &self.source) {
-                    credit.consumed();
+                if let (true, Source::Streams { parts, turn }) = (last, &mut self.source) {
+                    parts[*turn].credit.consumed();
+                    *turn = (*turn + 1) % parts.len();
                 }
                 self.received += bytes.len() as u64;
                 self.check_length(|declared, received| received <= declared)?;
@@ -116,8 +120,8 @@ impl<C: P2PConnection> Incoming<C> {
             Some(Event::Frame(FrameType::End, payload)) => {
                 self.check_length(|declared, received| received == declared)?;
                 let trailers = parse_end(&payload).map_err(|error| failure::wire(&error))?;
-                if let Source::Stream(mut reader, _) = std::mem::replace(&mut self.source, Source::Ended) {
-                    reader.poll_end(cx);
+                if let Source::Streams { mut parts, .. } = std::mem::replace(&mut self.source, Source::Ended) {
+                    parts.iter_mut().for_each(|part| part.reader.poll_end(cx));
                 }
                 Ok(if trailers.is_empty() { Step::End } else { Step::Yield(Frame::trailers(trailers)) })
             }
@@ -126,7 +130,7 @@ impl<C: P2PConnection> Incoming<C> {
                     return Err(failure::wire(&WireError::UnexpectedFrame(FrameType::Moved.name())));
                 };
                 let left = match std::mem::replace(&mut self.source, Source::Ended) {
-                    Source::Stream(reader, _) => Some(reader),
+                    Source::Streams { mut parts, .. } => parts.pop(),
                     Source::Moving(..) | Source::Ended => None,
                 };
                 self.source = Source::Moving(Box::pin(expectation.arrival()), left);
@@ -147,8 +151,8 @@ impl<C: P2PConnection> Incoming<C> {
     }
 
     fn stop(&mut self, code: u64) {
-        if let Source::Stream(reader, _) = &mut self.source {
-            reader.stop(code);
+        if let Source::Streams { parts, .. } = &mut self.source {
+            parts.iter_mut().for_each(|part| part.reader.stop(code));
         }
         self.source = Source::Ended;
     }

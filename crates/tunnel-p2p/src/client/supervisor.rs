@@ -23,8 +23,9 @@ use crate::{
     failure,
     session::{Channel, Session},
     wire::{
-        ALPN, MINOR,
-        control::{Hello, Role},
+        ALPN, MINOR, SPREAD_BODIES,
+        control::{self, Hello, Role, Welcome},
+        frame::FrameType,
     },
 };
 
@@ -148,7 +149,7 @@ impl<P: P2PProvider> Supervisor<P> {
         let session_id = self.random.u128(..);
         let control = self.shared.hello(&connection, Role::Main, session_id).await?;
         connection.set_limits(client_main_limits());
-        let session = Session::new(Channel::new(connection), self.shared.config.ws_message_bytes_max);
+        let session = Session::new(Channel::main(connection), self.shared.config.ws_message_bytes_max);
         Ok((Link::new(session, &self.shared.config), control, session_id))
     }
 
@@ -192,7 +193,7 @@ impl<P: P2PProvider> Shared<P> {
     ) -> Result<Control<P::Connection>, Failure> {
         let hello = Hello {
             minor: MINOR,
-            capabilities: 0,
+            capabilities: SPREAD_BODIES,
             role,
             session,
             credential: self.ticket.credential(),
@@ -279,10 +280,11 @@ async fn bulk<P: P2PProvider>(
     let connection = shared.attempt().await.map_err(|error| failure::connect(&error))?;
     let mut control = shared.hello(&connection, Role::Bulk, session_id).await?;
     connection.set_limits(bulk_limits());
-    timeout(shared.config.connect_timeout, control.welcome())
+    let welcome = timeout(shared.config.connect_timeout, control.welcome())
         .await
         .map_err(|_| Failure::new(FailureKind::Timeout, "the host does not answer on the bulk connection"))??;
-    let channel = Channel::new(connection);
+    let welcome: Welcome<'_> = control::parse(FrameType::Welcome, &welcome).map_err(|error| failure::wire(&error))?;
+    let channel = Channel::bulk(connection, welcome.capabilities);
     link.session.set_bulk(Arc::clone(&channel));
     let accept = Arc::clone(&link.session).accept_bulk(Arc::clone(&channel));
     tokio::select! {

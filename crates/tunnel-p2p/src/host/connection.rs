@@ -18,7 +18,7 @@ use crate::{
     failure,
     session::{Channel, Session},
     wire::{
-        MINOR,
+        MINOR, SPREAD_BODIES,
         control::{self, Hello, Role, Welcome},
         frame::FrameType,
     },
@@ -61,7 +61,7 @@ async fn admit<P: P2PProvider>(
     tracing::debug!(peer = %peer.short(), role = ?hello.role, software = hello.software, "client authorized");
     match hello.role {
         Role::Main => serve_main(shared, connection, admitted, hello.session, control).await,
-        Role::Bulk => serve_bulk(shared, connection, (peer, hello.session), control).await,
+        Role::Bulk => serve_bulk(shared, connection, (peer, hello.session), hello.capabilities, control).await,
     }
 }
 
@@ -73,7 +73,7 @@ async fn serve_main<P: P2PProvider>(
     control: &mut Control<P::Connection>,
 ) -> Result<(), Failure> {
     connection.set_limits(main_limits(&shared.config));
-    let session = Session::new(Channel::new(connection.clone()), shared.config.ws_message_bytes_max);
+    let session = Session::new(Channel::main(connection.clone()), shared.config.ws_message_bytes_max);
     let peers = shared.config.peers.as_deref();
     let _entry = shared.sessions.enter(admitted, number, &session, peers)?;
     // It may have been revoked between the look at the list and the moment from which the watch finds this session.
@@ -96,6 +96,7 @@ async fn serve_bulk<P: P2PProvider>(
     shared: &Arc<Shared<P>>,
     connection: &P::Connection,
     key: (PeerId, u128),
+    capabilities: u64,
     control: &mut Control<P::Connection>,
 ) -> Result<(), Failure> {
     let session = shared.sessions.find(key);
@@ -103,7 +104,7 @@ async fn serve_bulk<P: P2PProvider>(
         session.ok_or_else(|| Failure::new(FailureKind::Protocol, "there is no main connection of this session"))?;
     connection.set_limits(bulk_limits());
     control.send(FrameType::Welcome, &welcome(shared)).await?;
-    let channel = Channel::new(connection.clone());
+    let channel = Channel::bulk(connection.clone(), capabilities);
     session.set_bulk(Arc::clone(&channel));
     if session.main.connection.close_reason().is_some() {
         // Whoever closed the session did not find this connection.
@@ -122,7 +123,7 @@ async fn serve_bulk<P: P2PProvider>(
 fn welcome<P: P2PProvider>(shared: &Shared<P>) -> Welcome<'_> {
     Welcome {
         minor: MINOR,
-        capabilities: 0,
+        capabilities: SPREAD_BODIES,
         max_requests: shared.config.max_requests,
         max_websockets: shared.config.max_websockets,
         client_id: shared.config.client_id.as_deref(),

@@ -6,6 +6,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::{
     StreamKind, WireError,
+    continuation::Continuation,
     frame::{FrameType, HEADER_BYTES, Header},
 };
 
@@ -59,16 +60,19 @@ impl Decoder {
         StreamKind::from_byte(byte).map(Some).ok_or(WireError::StreamKind(byte))
     }
 
-    /// Takes eight bytes that precede the frames, once they are there. Only before the first frame.
-    pub(crate) fn stream_number(&mut self) -> Option<u64> {
-        if self.pieces.iter().map(Bytes::len).sum::<usize>() < 8 {
-            return None;
+    /// Takes what a stream of this kind says of the body that it continues, once that is there. Only before the first
+    /// frame.
+    pub(crate) fn continuation(&mut self, kind: StreamKind) -> Result<Option<Continuation>, WireError> {
+        let length = Continuation::bytes_after(kind)?;
+        if self.pieces.iter().map(Bytes::len).sum::<usize>() < length {
+            return Ok(None);
         }
-        let mut bytes = [0; 8];
-        for byte in &mut bytes {
-            *byte = self.take(1)?[0];
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let Some(piece) = self.take(length - bytes.len()) else { return Ok(None) };
+            bytes.extend_from_slice(&piece);
         }
-        Some(u64::from_be_bytes(bytes))
+        Continuation::parse(&bytes).map(Some)
     }
 
     /// The next event, or `None` if more pieces are needed. After an error the decoder is of no more use.

@@ -9,10 +9,21 @@ const HTTP: u8 = 1;
 const WEBSOCKET: u8 = 2;
 const BULK: u8 = 3;
 const PROBE: u8 = 4;
+const BULK_PART: u8 = 5;
 
 /// The targets of requests: those of [`Behind`](super::peers::Behind), and some that nobody may ask for.
-const TARGETS: [&str; 9] =
-    ["/raw/echo", "/raw/read", "/raw/hang", "/raw/down", "/raw/ws", "*", "http://elsewhere/", "relative", "/\u{0}"];
+const TARGETS: [&str; 10] = [
+    "/raw/echo",
+    "/raw/read",
+    "/raw/hang",
+    "/raw/down",
+    "/raw/ws",
+    "*",
+    "http://elsewhere/",
+    "relative",
+    "/\u{0}",
+    "/raw/large",
+];
 
 /// One frame.
 #[derive(Clone, Debug)]
@@ -61,6 +72,7 @@ pub(crate) enum Size {
 #[derive(Clone, Debug)]
 pub(crate) struct Hello {
     pub(crate) role: u32,
+    pub(crate) capabilities: u64,
     pub(crate) session: u128,
     pub(crate) secret: Vec<u8>,
 }
@@ -98,8 +110,8 @@ impl Frame {
             Self::Moved => frame(0x05, []),
             Self::TunnelHead => frame(0x06, br#"{"request_id":1,"method":"GET","path":"raw/down"}"#),
             Self::WebSocket { kind, bytes } => frame(0x10 + kind % 5, vec![b'w'; usize::from(*bytes)]),
-            Self::Hello(Hello { role, session, secret }) => {
-                frame(0x20, encode((0_u16, 0_u64, *role, *session, secret.clone(), None::<String>, "raw")))
+            Self::Hello(Hello { role, capabilities, session, secret }) => {
+                frame(0x20, encode((0_u16, *capabilities, *role, *session, secret.clone(), None::<String>, "raw")))
             }
             Self::Welcome => frame(0x21, encode((0_u16, 0_u64, 1_u32, 1_u32, None::<String>, "raw"))),
             Self::Ping(number) => frame(0x22, encode((*number,))),
@@ -173,15 +185,21 @@ pub(crate) fn sequence() -> impl Strategy<Value = (u8, Vec<Frame>)> {
     ]
 }
 
-/// As [`sequence`], for streams in one direction, which name the stream that they continue.
-pub(crate) fn continuation() -> impl Strategy<Value = (u8, u64, Vec<Frame>)> {
-    let kind = prop_oneof![9 => Just(BULK), 1 => any::<u8>()];
-    let number = prop_oneof![8 => (0_u64..12).prop_map(|count| count * 4), 1 => any::<u64>()];
-    (kind, number, pieces(), any::<bool>()).prop_map(|(kind, number, mut frames, ends)| {
+/// As [`sequence`], for streams in one direction: their first bytes, which name the stream that they continue.
+pub(crate) fn continuation() -> impl Strategy<Value = (Vec<u8>, Vec<Frame>)> {
+    // Few numbers, so that parts meet.
+    let place = prop_oneof![
+        5 => Just((BULK, vec![])),
+        5 => (0_u8..2, Just(2)).prop_map(|(index, count)| (BULK_PART, vec![index, count])),
+        2 => (0_u8..10, 0_u8..10).prop_map(|(index, count)| (BULK_PART, vec![index, count])),
+        1 => any::<u8>().prop_map(|kind| (kind, vec![])),
+    ];
+    let number = prop_oneof![4 => Just(4), 8 => (0_u64..12).prop_map(|count| count * 4), 1 => any::<u64>()];
+    (place, number, pieces(), any::<bool>()).prop_map(|((kind, place), number, mut frames, ends)| {
         if ends {
             frames.push(Frame::End { trailers: 0 });
         }
-        (kind, number, frames)
+        ([&[kind], &number.to_be_bytes()[..], &place].concat(), frames)
     })
 }
 
@@ -247,7 +265,12 @@ fn any_frame() -> impl Strategy<Value = Frame> {
         Just(Frame::Moved),
         Just(Frame::TunnelHead),
         any::<(u8, u16)>().prop_map(|(kind, bytes)| Frame::WebSocket { kind, bytes }),
-        any::<(u32, u128)>().prop_map(|(role, session)| Frame::Hello(Hello { role, session, secret: vec![1; 32] })),
+        any::<(u32, u128)>().prop_map(|(role, session)| Frame::Hello(Hello {
+            role,
+            capabilities: 1,
+            session,
+            secret: vec![1; 32]
+        })),
         Just(Frame::Welcome),
         any::<u64>().prop_map(Frame::Ping),
         any::<u64>().prop_map(Frame::Pong),

@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use p2p_provider::{
     ConnectionConfig, P2PConnection, P2PProvider, PeerAddr, RecvStream, SecretKey, SendStream,
-    simulator::{SimConnection, SimP2P, SimPeerConfig},
+    simulator::{Conditions, SimConnection, SimP2P, SimPeerConfig},
 };
 use proptest::{collection, prelude::*};
 use tokio::time::{interval, sleep, timeout};
@@ -30,8 +30,8 @@ use tunnel_sim::{
 
 use super::frames::{CONTROL, Damage, Frame, Hello, bytes_of, continuation, control, damages, sequence};
 
-/// Bytes of an answer that a raw peer may leave unread on one stream: the window.
-const WINDOW: u64 = 1_250_000;
+/// Bytes of the largest answer, which a raw peer may leave unread: on a long path its streams have room for all of it.
+const ANSWER_BYTES_MAX: usize = 3_000_000;
 
 /// Writes of one stream: well below the number of unread pieces at which the connection would end.
 const WRITES_MAX: usize = 1000;
@@ -43,6 +43,8 @@ const STRANGER_BYTES: u64 = 256 << 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Siege {
     seed: u64,
+    /// One way. On a long path bodies are spread.
+    latency: Duration,
     peers: Vec<RawPeer>,
     requests: Vec<(Duration, Plan)>,
 }
@@ -53,6 +55,7 @@ struct RawPeer {
     start: Duration,
     lasts: Duration,
     role: u32,
+    capabilities: u64,
     session: u128,
     hello: Greeting,
     /// What follows on the control stream.
@@ -106,6 +109,7 @@ impl Siege {
     }
 
     async fn play(self, stage: Stage) {
+        stage.conditions(Conditions::new(self.latency));
         let home = stage.network.node("home");
         let peer = home.peer(SimPeerConfig::default()).expect("a new node has no peer");
         let service = Arc::new(Behind { service: Service::new(stage.oracle.clone()), working: Arc::default() });
@@ -159,7 +163,7 @@ impl Siege {
     fn unread_bytes_max(&self) -> u64 {
         let peers = self.peers.iter().map(|peer| {
             let sent: usize = peer.streams.iter().map(|stream| stream.bytes().len()).sum();
-            let answers = peer.streams.len() as u64 * WINDOW;
+            let answers = (peer.streams.len() * ANSWER_BYTES_MAX) as u64;
             match peer.hello {
                 Greeting::WrongSecret | Greeting::Missing => STRANGER_BYTES.min(sent as u64),
                 Greeting::Right | Greeting::Damaged(_) => sent as u64 + answers,
@@ -176,7 +180,8 @@ impl RawPeer {
         let Ok(connection) = raw.connect(&host, &ConnectionConfig::new(ALPN)).await else { return };
         let Ok((mut send, mut recv)) = connection.open_bi().await else { return };
         let secret = if matches!(self.hello, Greeting::WrongSecret) { vec![9; 32] } else { secret };
-        let hello = Frame::Hello(Hello { role: self.role, session: self.session, secret });
+        let hello =
+            Frame::Hello(Hello { role: self.role, capabilities: self.capabilities, session: self.session, secret });
         let damages = if let Greeting::Damaged(damages) = &self.hello { &damages[..] } else { &[] };
         let frames = if matches!(self.hello, Greeting::Missing) { vec![] } else { vec![hello] };
         let first = [bytes_of(&[CONTROL], &frames, damages), bytes_of(&[], &self.control, &[])].concat();
@@ -288,6 +293,7 @@ impl Handler for Behind {
             "/raw/read" => Body::full(request.body.collect().await?.to_bytes()),
             "/raw/down" => Body::full(vec![7; 300_000]),
             "/raw/hang" => std::future::pending().await,
+            "/raw/large" => Body::full(vec![7; ANSWER_BYTES_MAX]),
             _ => return Err(Failure::new(FailureKind::BadRequest, "not for everybody")),
         };
         let kept = body.map_frame(move |frame| {
@@ -322,8 +328,9 @@ pub(crate) fn siege() -> impl Strategy<Value = Siege> {
                 if echoes { Plan { verb: Verb::Echo, ..Plan::upload(0, size) } } else { Plan::download(0, size) };
             (start, Plan { trailers, ..plan })
         });
-    (any::<u64>(), collection::vec(peer(), 1..6), collection::vec(request, 1..8))
-        .prop_map(|(seed, peers, requests)| Siege { seed, peers, requests })
+    let latency = prop_oneof![2 => Just(Duration::from_millis(1)), 1 => millis(10..100)];
+    (any::<u64>(), latency, collection::vec(peer(), 1..6), collection::vec(request, 1..8))
+        .prop_map(|(seed, latency, peers, requests)| Siege { seed, latency, peers, requests })
 }
 
 fn millis(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
@@ -339,11 +346,12 @@ fn peer() -> impl Strategy<Value = RawPeer> {
         1 => Just(Greeting::Missing),
     ];
     let times = (millis(0..1_000), millis(1..20_000));
-    (times, role, 0_u128..2, hello, control(), collection::vec(stream(), 0..10), any::<bool>()).prop_map(
-        |((start, lasts), role, session, hello, control, streams, closes)| RawPeer {
+    (times, role, 0_u64..2, 0_u128..2, hello, control(), collection::vec(stream(), 0..10), any::<bool>()).prop_map(
+        |((start, lasts), role, capabilities, session, hello, control, streams, closes)| RawPeer {
             start,
             lasts,
             role,
+            capabilities,
             session,
             hello,
             control,
@@ -356,9 +364,7 @@ fn peer() -> impl Strategy<Value = RawPeer> {
 fn stream() -> impl Strategy<Value = RawStream> {
     let what = prop_oneof![
         3 => sequence().prop_map(|(kind, frames)| (false, vec![kind], frames)),
-        2 => continuation().prop_map(|(kind, number, frames)| {
-            (true, [&[kind][..], &number.to_be_bytes()].concat(), frames)
-        }),
+        2 => continuation().prop_map(|(first, frames)| (true, first, frames)),
     ];
     let piece = prop_oneof![2 => Just(usize::MAX), 1 => 1_usize..50, 2 => 50_usize..5_000];
     let pause = prop_oneof![3 => Just(Duration::ZERO), 1 => millis(0..10)];

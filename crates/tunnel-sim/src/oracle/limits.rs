@@ -20,9 +20,13 @@ pub const RESUME_LIMIT: Duration = Duration::from_secs(30);
 /// What may lie unread on one stream: its window.
 pub const WINDOW_BYTES: u64 = 1_250_000;
 
-/// What may be under way between a service and a reader that does not read: the window of a stream, and of a second one
-/// if the body has moved late, a batch (64 KiB), and what the reader takes ahead (48 KiB).
-pub const QUEUE_BYTES_MAX: u64 = 2 * WINDOW_BYTES + (112 << 10);
+/// What may be under way between a service and a reader that does not read: the window of the stream on which a body
+/// begins if it moves late, a batch (64 KiB), and for each stream over which it is spread a window and what the reader
+/// takes ahead (48 KiB).
+#[must_use]
+pub const fn queue_bytes_max(streams: u64) -> u64 {
+    WINDOW_BYTES + (64 << 10) + streams * (WINDOW_BYTES + (48 << 10))
+}
 
 /// What may be under way besides, when HTTP edges are on the way: on each of the two hops what HTTP libraries buffer on
 /// either side (408 KiB, hyper's limit) and a TCP window (256 KiB), and what the gateway merges (64 KiB).

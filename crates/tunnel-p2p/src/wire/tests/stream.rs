@@ -6,6 +6,7 @@ use proptest::{collection::vec, prelude::*};
 use super::{WS_MESSAGE_BYTES_MAX, events, frame};
 use crate::wire::{
     StreamKind, WireError,
+    continuation::{Continuation, PARTS_MAX},
     decoder::{Decoder, Event},
     frame::{FrameType, data_header},
 };
@@ -147,8 +148,13 @@ proptest! {
     }
 
     #[test]
-    fn the_preface_survives_every_way_to_cut_it(number: u64, lengths in vec(1usize..10, 1..8)) {
-        let whole = [&[StreamKind::Bulk as u8], &number.to_be_bytes()[..], &frame(FrameType::Moved, b"")].concat();
+    fn the_preface_survives_every_way_to_cut_it(
+        exchange: u64,
+        (index, count) in prop_oneof![Just((0, 1)), (2_u8..=8).prop_flat_map(|count| (0..count, Just(count)))],
+        lengths in vec(1usize..12, 1..8),
+    ) {
+        let continuation = Continuation { exchange, index, count };
+        let whole = [&continuation.preface()[..], &frame(FrameType::Moved, b"")].concat();
         let mut decoder = Decoder::new(WS_MESSAGE_BYTES_MAX);
         let (mut kind, mut read) = (None, None);
         for piece in cut(whole.into(), &lengths) {
@@ -156,11 +162,12 @@ proptest! {
             if kind.is_none() {
                 kind = decoder.stream_kind().unwrap();
             }
-            if kind.is_some() && read.is_none() {
-                read = decoder.stream_number();
+            if let (Some(kind), None) = (kind, read) {
+                read = decoder.continuation(kind).unwrap();
             }
         }
-        prop_assert_eq!((kind, read), (Some(StreamKind::Bulk), Some(number)));
+        let expected = if count == 1 { StreamKind::Bulk } else { StreamKind::BulkPart };
+        prop_assert_eq!((kind, read), (Some(expected), Some(continuation)));
         prop_assert_eq!(decoder.next(), Ok(Some(Event::Frame(FrameType::Moved, Bytes::new()))));
     }
 }
@@ -175,16 +182,33 @@ fn a_data_header_is_that_of_a_whole_frame() {
 fn an_unknown_stream_kind_is_refused() {
     let mut decoder = Decoder::new(0);
     assert_eq!(decoder.stream_kind(), Ok(None));
-    decoder.push(Bytes::from_static(&[5]));
-    assert_eq!(decoder.stream_kind(), Err(WireError::StreamKind(5)));
+    decoder.push(Bytes::from_static(&[6]));
+    assert_eq!(decoder.stream_kind(), Err(WireError::StreamKind(6)));
+}
+
+#[test]
+fn a_part_has_a_place_among_at_most_eight() {
+    let parse = |index, count| Continuation::parse(&[0, 0, 0, 0, 0, 0, 0, 4, index, count]);
+    assert_eq!(PARTS_MAX, 8);
+    assert_eq!(parse(7, 8), Ok(Continuation { exchange: 4, index: 7, count: 8 }));
+    for (index, count) in [(0, 0), (0, 1), (2, 2), (255, 8), (0, 9), (0, 255)] {
+        assert_eq!(parse(index, count), Err(WireError::Part { index, count }));
+    }
 }
 
 #[test]
 fn the_kinds_of_streams_have_the_bytes_of_the_specification() {
-    let kinds = [StreamKind::Control, StreamKind::Http, StreamKind::WebSocket, StreamKind::Bulk, StreamKind::Probe];
+    let kinds = [
+        StreamKind::Control,
+        StreamKind::Http,
+        StreamKind::WebSocket,
+        StreamKind::Bulk,
+        StreamKind::Probe,
+        StreamKind::BulkPart,
+    ];
     for (byte, kind) in (0..).zip(kinds) {
         assert_eq!(kind as u8, byte);
         assert_eq!(StreamKind::from_byte(byte), Some(kind));
     }
-    assert!((5..=255).all(|byte| StreamKind::from_byte(byte).is_none()));
+    assert!((6..=255).all(|byte| StreamKind::from_byte(byte).is_none()));
 }

@@ -8,6 +8,8 @@ use tunnel_core::{Failure, FailureKind};
 
 use super::{frame, payload};
 use crate::wire::{
+    SPREAD_BODIES,
+    continuation::Continuation,
     control::{self, Credit, GoAway, Hello, Ping, Role, Welcome},
     frame::FrameType,
     head::{self, BodySize},
@@ -16,13 +18,27 @@ use crate::wire::{
 #[test]
 fn writes_and_reads_every_vector_byte_for_byte() {
     let vectors: Value = serde_json::from_str(include_str!("../../../../../spec/vectors/wire.json")).unwrap();
-    let now: Value = written().into_iter().map(|(name, bytes)| vector(name, &bytes)).collect();
+    let frames = written().into_iter().map(|(name, bytes)| vector(name, &bytes));
+    let now: Value = frames.chain(CONTINUATIONS.map(continuation)).collect();
     assert_eq!(now, vectors, "the wire format changed; it would be:\n{now:#}");
 }
 
 fn vector(name: &str, bytes: &Bytes) -> Value {
     let (kind, payload) = payload(bytes.clone());
     json!({"name": name, "frame": kind.name(), "hex": HEXLOWER.encode(bytes), "fields": read(name, kind, &payload)})
+}
+
+/// The first bytes of streams that continue a body.
+const CONTINUATIONS: [(&str, Continuation); 2] = [
+    ("bulk", Continuation { exchange: 0x0102_0304_0506_0708, index: 0, count: 1 }),
+    ("bulk part", Continuation { exchange: 4, index: 2, count: 3 }),
+];
+
+fn continuation((name, continuation): (&str, Continuation)) -> Value {
+    let bytes = continuation.preface();
+    let Continuation { exchange, index, count } = Continuation::parse(&bytes[1..]).unwrap();
+    let fields = json!({"exchange": exchange, "index": index, "count": count});
+    json!({"name": name, "stream": bytes[0], "hex": HEXLOWER.encode(&bytes), "fields": fields})
 }
 
 fn headers() -> HeaderMap {
@@ -49,7 +65,7 @@ fn written() -> Vec<(&'static str, Bytes)> {
         |status, headers: &HeaderMap, body| put(|buffer| head::put_response(buffer, status, headers, body).unwrap());
     let hello = Hello {
         minor: 0,
-        capabilities: 0,
+        capabilities: SPREAD_BODIES,
         role: Role::Main,
         session: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
         credential: &[0xa5; 32],
@@ -59,7 +75,7 @@ fn written() -> Vec<(&'static str, Bytes)> {
     let bulk = Hello { minor: 300, capabilities: 1 << 40, role: Role::Bulk, client_id: None, ..hello };
     let welcome = Welcome {
         minor: 0,
-        capabilities: 0,
+        capabilities: SPREAD_BODIES,
         max_requests: 256,
         max_websockets: 64,
         client_id: Some("home"),
