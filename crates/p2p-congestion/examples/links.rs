@@ -32,10 +32,20 @@ fn main() {
                 for bdps in [0.5, 1.0, 4.0] {
                     let rate = mbit * 125_000.0;
                     let queue = (bdps * rate * rtt as f64 / 1000.0) as u64;
-                    let forward = Conditions { delay: Duration::from_millis(rtt / 2), jitter: Duration::ZERO, reorder: false, rate, queue, loss, burst, mtu: 1472 };
+                    let forward = Conditions {
+                        delay: Duration::from_millis(rtt / 2),
+                        jitter: Duration::ZERO,
+                        reorder: false,
+                        rate,
+                        queue,
+                        loss,
+                        burst,
+                        mtu: 1472,
+                    };
                     let backward = Conditions { queue: 1 << 30, ..forward };
                     for name in &names {
-                        let flow = Flow { controller: controller(name, 1), source: Source::Bulk, start: Duration::ZERO };
+                        let flow =
+                            Flow { controller: controller(name, 1), source: Source::Bulk, start: Duration::ZERO };
                         let mut world = World::new(forward, backward, vec![flow], 7);
                         world.run_until(Duration::from_secs(seconds));
                         let util = world.total(0) as f64 / (rate * seconds as f64);
@@ -43,7 +53,15 @@ fn main() {
                         let mut q = world.queue.clone();
                         q.sort();
                         let p = |x: f64| q[((q.len() - 1) as f64 * x) as usize].as_secs_f64() * 1000.0;
-                        println!("{rtt:3} {:4.1} {burst:4.0} {mbit:4.0} {bdps:4.1} | {name:5} {util:.3} {:5.2} {:6.1} {:6.1} {:6.1} {}", loss * 100.0, c.dropped as f64 * 100.0 / c.offered as f64, p(0.5), p(0.95), p(1.0), world.is_alive(0));
+                        println!(
+                            "{rtt:3} {:4.1} {burst:4.0} {mbit:4.0} {bdps:4.1} | {name:5} {util:.3} {:5.2} {:6.1} {:6.1} {:6.1} {}",
+                            loss * 100.0,
+                            c.dropped as f64 * 100.0 / c.offered as f64,
+                            p(0.5),
+                            p(0.95),
+                            p(1.0),
+                            world.is_alive(0)
+                        );
                     }
                 }
             }

@@ -184,7 +184,10 @@ impl Delivery {
     /// Packets that the connection has forgotten must not hold up the others.
     fn forget_before(&mut self, now: Instant, rtt: Duration) {
         let age = 8 * rtt + Duration::from_secs(1);
-        while self.packets.front().is_some_and(|packet| packet.settled || now.saturating_duration_since(packet.at) > age)
+        while self
+            .packets
+            .front()
+            .is_some_and(|packet| packet.settled || now.saturating_duration_since(packet.at) > age)
         {
             self.packets.pop_front();
             self.first += 1;

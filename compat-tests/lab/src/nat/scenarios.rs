@@ -101,7 +101,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "dead-zone-interface",
-        about: "the gateway's interface is down for 5 s and for 30 s: answers come within 1 s of its return",
+        about: "the gateway's interface is down for 5 s and for 30 s: answers come within 1.5 s of its return",
         run: |product| Box::pin(zones::dead(product, stage::Plan::HOMES, zones::Death::Interface)),
     },
     Scenario {

@@ -185,7 +185,8 @@ impl Bbr {
             }
             Phase::Cruise(cruise) => {
                 let cruise = *cruise;
-                let queue = finished.filter(|finished| !finished.app_limited && finished.rtt.is_some_and(|rtt| rtt > empty));
+                let queue =
+                    finished.filter(|finished| !finished.app_limited && finished.rtt.is_some_and(|rtt| rtt > empty));
                 if let Some(finished) = queue {
                     // The queue is our own: the model is too fast, and a round of full delivery tells by how much.
                     if finished.rate > 0.0 {
@@ -226,10 +227,8 @@ impl Bbr {
                 let probe = *probe;
                 match probe.until {
                     None if in_flight <= self.window => {
-                        self.phase = Phase::ProbeRtt(ProbeRtt {
-                            until: Some(now + PROBE_RTT.max(min_rtt)),
-                            lowest: sample.rtt,
-                        });
+                        self.phase =
+                            Phase::ProbeRtt(ProbeRtt { until: Some(now + PROBE_RTT.max(min_rtt)), lowest: sample.rtt });
                     }
                     Some(until) if now >= until => {
                         self.min_rtt.replace(probe.lowest, now);
@@ -287,6 +286,7 @@ impl Bbr {
         let rise = (min_rtt / 16).clamp(Duration::from_millis(2), Duration::from_millis(16));
         let rise = rise.max(self.noise.unwrap_or_default());
         let rate = self.bandwidth.value();
-        self.phase = Phase::Up(Up { level: 0, rounds: 0, rate, limit: min_rtt + rise, queue: QueueDetector::default() });
+        self.phase =
+            Phase::Up(Up { level: 0, rounds: 0, rate, limit: min_rtt + rise, queue: QueueDetector::default() });
     }
 }

@@ -2,11 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{
-    delivery::Sample,
-    queue::QueueDetector,
-    round::Finished,
-};
+use crate::{delivery::Sample, queue::QueueDetector, round::Finished};
 
 /// 4 ln 2: the smallest gain that can double the rate in every round (draft-ietf-ccwg-bbr).
 pub(super) const PACING_GAIN: f64 = 2.77;

@@ -37,8 +37,7 @@ fn both_live(controller: Arc<dyn ControllerFactory + Send + Sync>, least: f64) {
     for rtt in [20, 80] {
         for queue in [1.0, 2.0] {
             for (start, other) in [(0, 3), (3, 0)] {
-                let other =
-                    Flow { controller: Arc::clone(&controller), source: Source::Bulk, start: other * SECOND };
+                let other = Flow { controller: Arc::clone(&controller), source: Source::Bulk, start: other * SECOND };
                 let share = share(rtt, queue, vec![bbr(1, Source::Bulk, start * SECOND), other], 3);
                 let what = format!("rtt {rtt}, queue {queue}, begins at {start} s");
                 assert!((least..1.0 - least).contains(&share), "{what}: {share:.3}");

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 /// How often a fresh attempt begins while somebody wants the host; a quarter of it is left to chance.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Attempts under way at once: those of `connect_timeout`, 5 s by default, and one.
-pub(super) const ATTEMPTS_MAX: usize = 6;
+/// Attempts under way at once: those of `connect_timeout`, 5 s by default, and one for news of the network.
+pub(super) const ATTEMPTS_MAX: usize = 8;
 
 /// The next attempt.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Schedule {
 
     /// Somebody wants the host now.
     pub(super) fn wanted(&mut self, now: Instant) {
-        self.no_later_than(now, ATTEMPT_INTERVAL.min(self.pause));
+        self.no_later_than(now, ATTEMPT_INTERVAL);
     }
 
     /// What failed before may work now.

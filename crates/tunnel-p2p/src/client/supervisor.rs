@@ -23,7 +23,7 @@ use crate::{
     failure,
     session::{Channel, Session},
     wire::{
-        ALPN, MINOR, SPREAD_BODIES,
+        ALPN, CAPABILITIES, MINOR,
         control::{self, Hello, Role, Welcome},
         frame::FrameType,
     },
@@ -193,7 +193,7 @@ impl<P: P2PProvider> Shared<P> {
     ) -> Result<Control<P::Connection>, Failure> {
         let hello = Hello {
             minor: MINOR,
-            capabilities: SPREAD_BODIES,
+            capabilities: CAPABILITIES,
             role,
             session,
             credential: self.ticket.credential(),

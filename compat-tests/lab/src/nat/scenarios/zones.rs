@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tokio::time::{Instant, sleep};
 
 use super::stage::{Plan, Stage};
-use crate::{availability::Availability, process::Product, record::Record, topology::firewall};
+use crate::{availability::Availability, nat::topology::firewall, process::Product, record::Record};
 
 /// How long the link is dead: about as long as a connection lives, and longer than anything does.
 const ZONES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
@@ -27,12 +27,13 @@ pub(crate) enum Death {
 }
 
 impl Death {
-    /// The first right answer after the link is back. A second until a first packet leaves, and the links have no delay; 3 s
-    /// if nobody tells that it is back.
+    /// The first right answer after the link is back. The links have no delay, so it is the second until a first packet
+    /// leaves, and what the kernel takes until an interface that is up passes packets (measured: 0.3 to 0.45 s); 3 s if
+    /// nobody tells that the link is back.
     const fn limit(self) -> Duration {
         match self {
             Self::Swallowed => Duration::from_secs(3),
-            Self::Interface => Duration::from_secs(1),
+            Self::Interface => Duration::from_millis(1500),
         }
     }
 }
