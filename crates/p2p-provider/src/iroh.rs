@@ -21,7 +21,7 @@ mod stream;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use iroh::Endpoint;
+use iroh::{Endpoint, Watcher, endpoint::RelayStatus};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -80,7 +80,8 @@ struct Shared {
 }
 
 impl IrohP2P {
-    /// Opens the peer's sockets and, if relays are configured, waits up to 5 s until one of them answers.
+    /// Opens the peer's sockets. Waits for no relay: what a direct path can do works at once, also while a relay does not
+    /// answer. See [`online`](Self::online).
     ///
     /// Must be called on a tokio runtime, which then drives the peer. Dropping the future opens nothing.
     pub async fn bind(config: IrohConfig) -> Result<Self, P2PError> {
@@ -91,7 +92,7 @@ impl IrohP2P {
     async fn open(config: IrohConfig) -> Result<Self, P2PError> {
         let relays = RelayList::new(config.relays.configs()?);
         let endpoint = endpoint::open(&config, &relays, &[]).await?;
-        endpoint::settled(&endpoint, &config).await;
+        endpoint::settled(&endpoint).await;
         let shared = Arc::new(Shared {
             config,
             current: Current::new(endpoint),
@@ -104,6 +105,33 @@ impl IrohP2P {
         });
         let care = spawn(Care::new(Arc::clone(&shared)).run());
         Ok(Self { shared, _care: Arc::new(care) })
+    }
+
+    /// Waits until the peer can be reached through a relay: forever if it has none, or if none answers. Cancel safe.
+    pub async fn online(&self) {
+        while let Ok((_, endpoint)) = self.shared.endpoint().await {
+            let mut relays = endpoint.home_relay_status();
+            let online = async {
+                while !relays.get().iter().any(RelayStatus::is_connected) {
+                    if relays.updated().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                }
+            };
+            tokio::select! {
+                biased;
+                () = online => return,
+                // Another one follows.
+                _ = endpoint.closed() => tokio::task::yield_now().await,
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// The URLs of the relays that were configured. None of those that are learned from peers.
+    #[must_use]
+    pub fn relays(&self) -> Vec<String> {
+        self.shared.config.relays.list().into_iter().map(|relay| relay.url).collect()
     }
 
     /// The UDP sockets of this peer.

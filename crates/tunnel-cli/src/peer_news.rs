@@ -31,16 +31,15 @@ pub(crate) fn describe(peer: &IrohP2P) -> Value {
     })
 }
 
-/// Tells of the relay and, for a host, of its addresses. Never ends.
-pub(crate) async fn watch(peer: &IrohP2P, moved: impl Fn(&PeerAddr), output: Output) {
-    let mut relay = peer.home_relay().filter(|relay| relay.connected).map(|relay| relay.url);
+/// Tells of the relay and, for a host, of its addresses: those from before and those of now. Never ends.
+pub(crate) async fn watch(peer: &IrohP2P, moved: impl Fn(&PeerAddr, &PeerAddr), output: Output) {
+    let mut relay = None;
     let mut away = Duration::ZERO;
     let mut told_away = false;
     let mut address = sorted(peer.local_addr());
     let mut rebuilds = 0;
     loop {
-        sleep(WATCH_INTERVAL).await;
-        match peer.home_relay() {
+        match peer.home_relay().or_else(|| unanswered(peer)) {
             Some(now) if now.connected => {
                 if told_away || relay.as_ref() != Some(&now.url) {
                     output.json(&with_event("relay", relay_json(&now)));
@@ -50,18 +49,18 @@ pub(crate) async fn watch(peer: &IrohP2P, moved: impl Fn(&PeerAddr), output: Out
                 (away, told_away) = (Duration::ZERO, false);
             }
             Some(now) => {
-                away += WATCH_INTERVAL;
                 if away >= RELAY_PATIENCE && !told_away {
                     output.json(&with_event("relay", relay_json(&now)));
                     output.note(format!("The relay {} {}; trying again.", now.url, why(&now)));
                     told_away = true;
                 }
+                away += WATCH_INTERVAL;
             }
             None => {}
         }
         let now = sorted(peer.local_addr());
         if now != address {
-            moved(&now);
+            moved(&address, &now);
             address = now;
         }
         let care = peer.care();
@@ -70,7 +69,13 @@ pub(crate) async fn watch(peer: &IrohP2P, moved: impl Fn(&PeerAddr), output: Out
             output.json(&json!({ "event": "rebuilt", "count": rebuilds }));
             output.note("Nothing worked for a while: the sockets were opened anew.");
         }
+        sleep(WATCH_INTERVAL).await;
     }
+}
+
+/// The first of the configured relays, while none has ever answered.
+fn unanswered(peer: &IrohP2P) -> Option<HomeRelay> {
+    peer.relays().into_iter().next().map(HomeRelay::unanswered)
 }
 
 /// Why there is no connection to a relay, as the end of a sentence that begins with its name.

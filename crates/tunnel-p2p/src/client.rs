@@ -1,25 +1,32 @@
 //! The client: sends requests to one host over a connection that is kept up.
 
+mod demand;
 mod exchange;
 mod link;
+mod schedule;
 mod state;
 mod supervisor;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use p2p_provider::P2PProvider;
+use p2p_provider::{P2PConnection, P2PProvider};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use tunnel_core::{
     Failure, FailureKind, Health, PathDetails, Request, Response, SendError, Transport, WsOpen, WsUpgrade,
 };
 
 use self::{
+    demand::Demand,
     link::Link,
     state::{LinkState, State},
     supervisor::Supervisor,
 };
 use crate::{ClientConfig, Ticket, task};
+
+/// How long a request waits for a host that gave no answer to the last attempt: a fresh attempt begins within a second.
+const SILENCE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Sends requests to the host of one [`Ticket`]. Clones share the connection; the last one to go closes it.
 #[derive(Clone)]
@@ -34,21 +41,15 @@ pub(crate) struct Shared<P: P2PProvider> {
     ticket: Ticket,
     config: Arc<ClientConfig>,
     state: State<P::Connection>,
-    /// Somebody wants a connection now.
-    wanted: tokio::sync::Notify,
+    demand: Demand,
 }
 
 impl<P: P2PProvider> Client<P> {
     /// Starts to connect, in the background, on the current tokio runtime.
     #[must_use]
     pub fn start(provider: P, ticket: Ticket, config: ClientConfig) -> Self {
-        let shared = Arc::new(Shared {
-            provider,
-            ticket,
-            config: Arc::new(config),
-            state: State::new(),
-            wanted: tokio::sync::Notify::new(),
-        });
+        let shared =
+            Arc::new(Shared { provider, ticket, config: Arc::new(config), state: State::new(), demand: Demand::new() });
         let supervisor = task::spawn(Supervisor::new(Arc::clone(&shared)).run());
         Self { shared, _supervisor: Arc::new(supervisor) }
     }
@@ -58,7 +59,7 @@ impl<P: P2PProvider> Client<P> {
         let connected = self.shared.state.wait_for(|state| match state {
             LinkState::Up(link) if link.client_id().is_some() => Some(Ok(())),
             LinkState::Up(_) | LinkState::Connecting => None,
-            LinkState::Down(failure) => Some(Err(failure.clone())),
+            LinkState::Down { failure, .. } => Some(Err(failure.clone())),
             LinkState::Closed => Some(Err(closed())),
         });
         connected.await
@@ -80,23 +81,46 @@ impl<P: P2PProvider> Client<P> {
         }
     }
 
-    /// The connection, if there is one, or if one comes up before the attempt under way fails.
+    /// The connection for a request. Without one it waits for the attempt under way, or, if the host gave no answer to the
+    /// last one, a little for the next one.
     async fn link(&self) -> Result<Arc<Link<P::Connection>>, Failure> {
-        let open = |state: &LinkState<P::Connection>| match state {
-            LinkState::Up(link) if link.is_open() => Some(Ok(Arc::clone(link))),
-            LinkState::Up(_) | LinkState::Connecting => None,
-            LinkState::Down(failure) => Some(Err(failure.clone())),
-            LinkState::Closed => Some(Err(closed())),
+        self.shared.demand.note();
+        match self.link_now().await {
+            Err((failure, true)) => timeout(SILENCE_PATIENCE, self.shared.state.wait_for(connection))
+                .await
+                .map_or(Err(failure), |found| found.map_err(|(failure, _)| failure)),
+            found => found.map_err(|(failure, _)| failure),
+        }
+    }
+
+    /// The connection, if there is one, or if one comes up before the attempt under way fails; otherwise why there is none,
+    /// and whether it is because of silence.
+    async fn link_now(&self) -> Result<Arc<Link<P::Connection>>, (Failure, bool)> {
+        let found = |state: &LinkState<P::Connection>| match state {
+            LinkState::Down { failure, silent } => Some(Err((failure.clone(), *silent))),
+            other => connection(other),
         };
-        let found = match self.shared.state.look(open) {
+        let found = match self.shared.state.look(found) {
             Some(found) => found,
-            // Bounded: every attempt ends within `connect_timeout` and then changes the state.
-            None => self.shared.state.wait_for(open).await,
+            None => {
+                self.shared.demand.raise();
+                // Bounded: every attempt ends within `connect_timeout` and then changes the state.
+                self.shared.state.wait_for(found).await
+            }
         };
         if found.is_err() {
-            self.shared.wanted.notify_one();
+            self.shared.demand.raise();
         }
         found
+    }
+}
+
+/// A connection, or the end of this client.
+fn connection<C: P2PConnection>(state: &LinkState<C>) -> Option<Result<Arc<Link<C>>, (Failure, bool)>> {
+    match state {
+        LinkState::Up(link) if link.is_open() => Some(Ok(Arc::clone(link))),
+        LinkState::Up(_) | LinkState::Connecting | LinkState::Down { .. } => None,
+        LinkState::Closed => Some(Err((closed(), false))),
     }
 }
 
@@ -117,7 +141,7 @@ impl<P: P2PProvider> Transport for Client<P> {
     /// A question that the host itself answers, on a stream of its own. While there is no connection it waits for the
     /// attempt under way, or fails at once and hastens the next one.
     async fn probe(&self) -> Result<(), Failure> {
-        let link = self.link().await?;
+        let link = self.link_now().await.map_err(|(failure, _)| failure)?;
         exchange::probe(&link, &self.shared.config).await
     }
 
@@ -135,7 +159,7 @@ impl<P: P2PProvider> Transport for Client<P> {
                 None => Health::Probing,
             },
             LinkState::Up(_) | LinkState::Connecting => Health::Probing,
-            LinkState::Down(failure) => Health::Down(failure.clone()),
+            LinkState::Down { failure, .. } => Health::Down(failure.clone()),
             LinkState::Closed => Health::Down(closed()),
         })
     }

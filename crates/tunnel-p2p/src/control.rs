@@ -1,6 +1,6 @@
 //! The control stream of a connection: signs of life, credits, and the announcement of an end.
 
-use std::time::Duration;
+use std::{pin::pin, task::Poll, time::Duration};
 
 use bincode::Encode;
 use bytes::{Bytes, BytesMut};
@@ -114,7 +114,9 @@ impl<C: P2PConnection> Control<C> {
                     for (stream, frames) in owed {
                         control::put(&mut buffer, FrameType::Credit, &Credit { stream, frames });
                     }
-                    self.write(buffer).await?;
+                    if !grant_apart(channel, &buffer).await {
+                        self.write(buffer).await?;
+                    }
                 }
                 _ = ticks.tick() => {
                     // After a change of paths the control stream may stand still while bodies move: that is life, too.
@@ -176,6 +178,29 @@ impl<C: P2PConnection> Control<C> {
             Err(_) => Err(no_answer(PING_TIMEOUT)),
         }
     }
+}
+
+/// Grants credits on a stream of their own, if the peer reads that and a stream is free.
+///
+/// What is on its way when a path dies is repeated late: noq 1.4 waits for three probe timeouts of the dead path, which are
+/// up to 10 s after an acknowledgement that came over the next path. On one stream all later credits would wait for that.
+async fn grant_apart<C: P2PConnection>(channel: &Channel<C>, frames: &[u8]) -> bool {
+    if !channel.credit_streams {
+        return false;
+    }
+    let opened = {
+        let mut open = pin!(channel.connection.open_uni());
+        futures::poll!(open.as_mut())
+    };
+    let Poll::Ready(Ok(mut stream)) = opened else { return false };
+    let mut message = BytesMut::with_capacity(1 + frames.len());
+    message.extend_from_slice(&[StreamKind::Credits as u8]);
+    message.extend_from_slice(frames);
+    // Whatever comes of it, credits are given once.
+    if let Ok(Ok(())) = timeout(PING_TIMEOUT, stream.write_chunks(&mut [message.freeze()])).await {
+        stream.finish();
+    }
+    true
 }
 
 fn no_answer(waited: Duration) -> Failure {

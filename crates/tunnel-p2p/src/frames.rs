@@ -51,9 +51,8 @@ impl<R: RecvStream> FrameReader<R> {
         }
     }
 
-    /// The first bytes of a stream on the bulk connection. Not cancel safe.
-    pub(crate) async fn continuation(&mut self) -> Result<Continuation, Failure> {
-        let kind = self.stream_kind().await?;
+    /// What follows the first byte of a stream of the bulk connection that continues a body. Not cancel safe.
+    pub(crate) async fn continuation(&mut self, kind: StreamKind) -> Result<Continuation, Failure> {
         loop {
             if let Some(continuation) = self.decoder.continuation(kind).map_err(|error| failure::wire(&error))? {
                 return Ok(continuation);

@@ -22,7 +22,11 @@ use crate::{
     failure,
     frames::FrameReader,
     path_clock::{self, PathClock},
-    wire::SPREAD_BODIES,
+    wire::{
+        CREDIT_STREAMS, SPREAD_BODIES, StreamKind,
+        control::{self, Credit},
+        frame::FrameType,
+    },
 };
 
 /// A body's continuation must arrive this soon after its announcement: one round trip, and loss.
@@ -39,22 +43,25 @@ pub(crate) struct Channel<C> {
     pub(crate) outbox: Arc<Outbox>,
     /// Places for the second and further streams of bodies; none if the peer does not read spread bodies.
     pub(crate) spread: Arc<Semaphore>,
+    /// Whether the peer reads credits on streams of their own.
+    pub(crate) credit_streams: bool,
 }
 
 impl<C: P2PConnection> Channel<C> {
     /// A main connection. No body is spread there.
     pub(crate) fn main(connection: C) -> Arc<Self> {
-        Self::new(connection, 0)
+        Self::new(connection, 0, false)
     }
 
     /// A bulk connection to a peer with these capabilities.
     pub(crate) fn bulk(connection: C, capabilities: u64) -> Arc<Self> {
-        Self::new(connection, if capabilities & SPREAD_BODIES == 0 { 0 } else { SPREAD_STREAMS_MAX })
+        let can = |what| capabilities & what != 0;
+        Self::new(connection, if can(SPREAD_BODIES) { SPREAD_STREAMS_MAX } else { 0 }, can(CREDIT_STREAMS))
     }
 
-    fn new(connection: C, spread: usize) -> Arc<Self> {
+    fn new(connection: C, spread: usize, credit_streams: bool) -> Arc<Self> {
         let spread = Arc::new(Semaphore::new(spread));
-        Arc::new(Self { connection, ledger: Arc::default(), outbox: Arc::default(), spread })
+        Arc::new(Self { connection, ledger: Arc::default(), outbox: Arc::default(), spread, credit_streams })
     }
 
     /// Grows while bodies and WebSockets move on this connection.
@@ -171,7 +178,7 @@ impl<C: P2PConnection> Session<C> {
         Expectation { session: Arc::clone(self), stream }
     }
 
-    /// Accepts the bodies that the peer moves to the bulk connection, until it closes.
+    /// Accepts the bodies that the peer moves to the bulk connection, and credits, until it closes.
     pub(crate) async fn accept_bulk(self: Arc<Self>, channel: Arc<Channel<C>>) {
         let mut arriving = tokio::task::JoinSet::new();
         while let Ok(stream) = channel.connection.accept_uni().await {
@@ -184,8 +191,15 @@ impl<C: P2PConnection> Session<C> {
     async fn arrive(&self, stream: C::RecvStream, channel: &Channel<C>) {
         let credit = channel.receive_credit(stream.id());
         let mut reader = FrameReader::new(stream, self.ws_message_bytes_max);
-        let place = match timeout(MOVE_TIMEOUT, reader.continuation()).await {
-            Ok(Ok(place)) => place,
+        let preface = async {
+            match reader.stream_kind().await? {
+                StreamKind::Credits => Ok(None),
+                kind => reader.continuation(kind).await.map(Some),
+            }
+        };
+        let place = match timeout(MOVE_TIMEOUT, preface).await {
+            Ok(Ok(Some(place))) => place,
+            Ok(Ok(None)) => return granted(&mut reader, channel).await,
             Ok(Err(error)) => return tracing::debug!("dropped a bulk stream: {error}"),
             Err(_) => return tracing::debug!("dropped a bulk stream: no preface within {MOVE_TIMEOUT:?}"),
         };
@@ -210,6 +224,17 @@ impl<C: P2PConnection> Session<C> {
     fn arrivals(&self) -> MutexGuard<'_, Arrivals<C>> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes the credits of a stream of their own.
+async fn granted<C: P2PConnection>(reader: &mut FrameReader<C::RecvStream>, channel: &Channel<C>) {
+    let reading = async {
+        while let Ok((FrameType::Credit, payload)) = reader.next_frame().await {
+            let Ok(credit) = control::parse::<Credit>(FrameType::Credit, &payload) else { break };
+            channel.ledger.grant(credit.stream, credit.frames);
+        }
+    };
+    timeout(MOVE_TIMEOUT, reading).await.ok();
 }
 
 /// The right to a body's continuation.

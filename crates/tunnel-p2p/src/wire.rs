@@ -15,6 +15,12 @@ pub const MINOR: u16 = 0;
 /// A bit of `capabilities`: who sets it reads bodies that are spread over several streams.
 pub(crate) const SPREAD_BODIES: u64 = 1;
 
+/// A bit of `capabilities`: who sets it reads credits on streams of their own.
+pub(crate) const CREDIT_STREAMS: u64 = 2;
+
+/// What this build can do.
+pub(crate) const CAPABILITIES: u64 = SPREAD_BODIES | CREDIT_STREAMS;
+
 /// What a stream is for: its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -31,11 +37,13 @@ pub(crate) enum StreamKind {
     Probe = 4,
     /// As [`Bulk`](Self::Bulk), one of several streams of the body.
     BulkPart = 5,
+    /// Credits, on a unidirectional stream of the bulk connection.
+    Credits = 6,
 }
 
 impl StreamKind {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Control, Self::Http, Self::WebSocket, Self::Bulk, Self::Probe, Self::BulkPart]
+        [Self::Control, Self::Http, Self::WebSocket, Self::Bulk, Self::Probe, Self::BulkPart, Self::Credits]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }

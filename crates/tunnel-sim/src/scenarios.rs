@@ -54,6 +54,8 @@ scenarios! {
     "rolling-restart" restarts::rolling: "a host that drains and comes back; what it has accepted is finished";
     "new-address" restarts::new_address: "a host that comes back at another address, known to the relay";
     "flapping-link" outages::flapping: "a link that goes and comes, for shorter and longer than a connection lives";
+    "dead-zones" outages::dead_zones: "the link is dead for up to two minutes; the first answer comes a second after it is back";
+    "dead-zones-with-news" outages::dead_zones_with_news: "the same, and the system tells that the link is back: at once";
     "partition-during-websocket" outages::partition_during_websocket: "partitions under conversations over WebSockets";
     "relay-outage" outages::relay_outage: "peers without a direct path lose their relay for a while";
     "direct-path-lost" outages::direct_path_lost: "transfers that move to the relay and back without an error";

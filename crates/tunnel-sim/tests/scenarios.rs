@@ -73,6 +73,8 @@ tests! {
     rolling_restart "rolling-restart"
     new_address "new-address"
     flapping_link "flapping-link"
+    dead_zones "dead-zones"
+    dead_zones_with_news "dead-zones-with-news"
     partition_during_websocket "partition-during-websocket"
     relay_outage "relay-outage"
     direct_path_lost "direct-path-lost"

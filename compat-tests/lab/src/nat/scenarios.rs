@@ -6,6 +6,7 @@ mod processes;
 mod relays;
 mod stage;
 mod tunnel;
+mod zones;
 
 use std::{fmt, pin::Pin};
 
@@ -87,6 +88,26 @@ pub(crate) const ALL: &[Scenario] = &[
         name: "both-move",
         about: "both go to other networks at once, idle and in the middle of a download",
         run: |product| Box::pin(moves::one(product, moves::Mover::Both)),
+    },
+    Scenario {
+        name: "dead-zone-swallowed",
+        about: "the gateway's link swallows everything for 5 s and for 30 s: answers come within 3 s of its return",
+        run: |product| Box::pin(zones::dead(product, stage::Plan::HOMES, zones::Death::Swallowed)),
+    },
+    Scenario {
+        name: "dead-zone-swallowed-relayed",
+        about: "the same, where only the relay connects the two",
+        run: |product| Box::pin(zones::dead(product, stage::Plan::FIRMS, zones::Death::Swallowed)),
+    },
+    Scenario {
+        name: "dead-zone-interface",
+        about: "the gateway's interface is down for 5 s and for 30 s: answers come within 1.5 s of its return",
+        run: |product| Box::pin(zones::dead(product, stage::Plan::HOMES, zones::Death::Interface)),
+    },
+    Scenario {
+        name: "dead-zone-interface-relayed",
+        about: "the same, where only the relay connects the two",
+        run: |product| Box::pin(zones::dead(product, stage::Plan::FIRMS, zones::Death::Interface)),
     },
     Scenario {
         name: "tunnel-only",

@@ -22,6 +22,11 @@ struct Unanswered {
 impl Attempts {
     /// Somebody answered, be it with a refusal.
     pub(super) fn answered(&self) {
+        self.forget();
+    }
+
+    /// What was before counts no more.
+    pub(super) fn forget(&self) {
         *self.lock() = Unanswered::default();
     }
 
@@ -36,6 +41,11 @@ impl Attempts {
     /// Whether an attempt that began after `moment` got no answer, and none since did.
     pub(super) fn timed_out_after(&self, moment: Instant) -> bool {
         self.lock().last.is_some_and(|began| began >= moment)
+    }
+
+    /// Whether the last attempt got no answer.
+    pub(super) fn unanswered(&self) -> bool {
+        self.lock().count > 0
     }
 
     pub(super) fn failing_since(&self) -> Option<Instant> {

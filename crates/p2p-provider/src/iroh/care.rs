@@ -2,6 +2,8 @@
 
 mod clock;
 mod home;
+mod knocks;
+mod outage;
 mod watchdog;
 
 use std::{
@@ -18,14 +20,20 @@ use iroh::{
     Endpoint, RelayUrl, Watcher,
     endpoint::{RelayStatus, VarInt},
 };
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use netwatch::netmon::{Monitor, State};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
+};
 
 use self::{
     clock::Clock,
     home::{Home, HomeCare, Link, Step},
+    knocks::{Doubt, Knocked, Knocks},
+    outage::{Act, Outage, Sight},
     watchdog::{Vitals, Watchdog, Why},
 };
-use super::{Shared, endpoint};
+use super::{Shared, endpoint, report};
 
 /// How often everything is looked at that tells no news by itself.
 const TICK: Duration = Duration::from_millis(250);
@@ -33,13 +41,24 @@ const TICK: Duration = Duration::from_millis(250);
 /// How long a connection over a relay that was lost may take to find another way. A relay that restarts is back sooner.
 const LOST_RELAY_GRACE: Duration = Duration::from_millis(500);
 
-/// A connection on which nothing arrived for this long may have lost its relay: each side says once a second that it
-/// lives.
+/// A connection on which nothing arrived for this long, and two round trips, may have lost its relay: each side says once a
+/// second that it lives.
 const QUIET_MIN: Duration = Duration::from_millis(1250);
 
-/// How long a relay may take to accept a TCP connection when that is in doubt, and how often it is asked.
+/// How long a relay may take to accept a TCP connection when that is in doubt, besides the round trips, and how often it is
+/// asked.
 const KNOCK_TIMEOUT: Duration = Duration::from_millis(700);
+const KNOCK_ROUND_TRIPS: u32 = 3;
 const KNOCK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The same for a relay that was away, whose distance is not known: three overlapping knocks.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// All connections are silent when nothing arrived on any of them for this long, and two round trips.
+const SILENT_MIN: Duration = Duration::from_millis(2250);
+
+/// How long it is remembered that the last connections ended in silence: the other side may be about to come back.
+const SILENCE_MEMORY: Duration = Duration::from_mins(5);
 
 /// A change of the network is remembered for so long.
 const CHANGE_MEMORY: Duration = Duration::from_mins(1);
@@ -49,6 +68,9 @@ const ASK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A wedged endpoint may hang when it is closed, too.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// So many old endpoints may be closing at once.
+const CLOSING_MAX: usize = 4;
 
 /// The pause between two attempts to open the sockets anew, which grows to 5 s, and how many ask for the old ports where
 /// any will do.
@@ -93,12 +115,18 @@ pub(super) struct Care {
     shared: Arc<Shared>,
     clock: Clock,
     home: HomeCare<RelayUrl>,
+    outage: Outage,
+    knocks: Knocks,
     watchdog: Watchdog,
     /// Relays that were lost, and when connections that still go through them are given up.
     lost: BTreeMap<RelayUrl, Instant>,
     without_relay_since: Option<Instant>,
+    /// When all open connections were last seen silent, unless some have been heard since.
+    silent: Option<Instant>,
     /// When the network last changed, until that is dealt with.
     changed: Option<Instant>,
+    /// Endpoints that were replaced and are not closed yet.
+    closing: JoinSet<()>,
     last_knock: Option<Instant>,
     last_asked: Option<Instant>,
 }
@@ -112,10 +140,14 @@ impl Care {
             shared,
             clock,
             home: HomeCare::new(),
+            outage: Outage::new(),
+            knocks: Knocks::default(),
             watchdog,
             lost: BTreeMap::new(),
             without_relay_since: None,
+            silent: None,
             changed: None,
+            closing: JoinSet::new(),
             last_knock: None,
             last_asked: None,
         }
@@ -132,6 +164,11 @@ impl Care {
 
     /// Watches one endpoint. Says why it is to be replaced; nothing once it is closed.
     async fn watch(&mut self, endpoint: &Endpoint) -> Option<Why> {
+        // Iroh tells of new addresses only after it has asked the relays, for up to 5 s if they do not answer.
+        let monitor =
+            Monitor::new().await.inspect_err(|error| tracing::debug!("no news of the network: {error:#}")).ok();
+        let mut interfaces = monitor.as_ref().map(Monitor::interface_state);
+        let mut machine = interfaces.as_mut().map(Watcher::get);
         let (mut addresses, mut relays) = (endpoint.watch_addr(), endpoint.home_relay_status());
         let mut known: BTreeSet<SocketAddr> = endpoint.addr().ip_addrs().copied().collect();
         let mut home = None;
@@ -160,9 +197,18 @@ impl Care {
                 changed = relays.updated() => {
                     changed.ok()?;
                 }
+                now = updated(interfaces.as_mut()) => {
+                    let moved = machine.as_ref().is_none_or(|before| now.is_major_change(before));
+                    // Without an address there is nothing to be tried again.
+                    if moved && (now.have_v4 || now.have_v6) {
+                        self.network_changed();
+                    }
+                    machine = Some(now);
+                }
+                knocked = self.knocks.next() => dead.extend(self.dead_relay(knocked)),
                 _ = tick.tick() => {
                     self.look_at_the_clock(endpoint).await;
-                    dead = self.dead_relays().await;
+                    self.doubt_quiet_relays();
                     self.look_at_the_paths(endpoint, relays.get().first()).await;
                 }
                 () = give_up => if let Some(why) = self.give_up_lost() {
@@ -178,6 +224,9 @@ impl Care {
                 home = now_home;
             }
             self.look_at_the_relays(endpoint, status.first(), &dead).await;
+            if let Some(why) = self.look_for_an_outage(endpoint, status.first()).await {
+                return Some(why);
+            }
             if let Some(why) = self.look_at_the_whole(status.first()) {
                 return Some(why);
             }
@@ -186,6 +235,7 @@ impl Care {
 
     fn network_changed(&mut self) {
         self.changed = Some(Instant::now());
+        self.outage.network_changed();
         self.shared.news.tell();
     }
 
@@ -198,20 +248,67 @@ impl Care {
         }
     }
 
-    /// The relays of silent connections that accept no TCP connection either. Iroh tells the state of the home only.
-    async fn dead_relays(&mut self) -> Vec<RelayUrl> {
+    /// Knocks at the relays of quiet connections. Iroh tells the state of the home only.
+    fn doubt_quiet_relays(&mut self) {
         let now = Instant::now();
         if self.last_knock.is_some_and(|last| now.saturating_duration_since(last) < KNOCK_INTERVAL) {
-            return Vec::new();
+            return;
         }
         let mut quiet = self.shared.registry.quiet_relays(now, QUIET_MIN);
-        quiet.retain(|url| self.shared.relays.is_listed(url));
+        quiet.retain(|url, _| self.shared.relays.is_listed(url));
         if quiet.is_empty() || self.shared.relays.listed() < 2 {
-            return Vec::new();
+            return;
         }
         self.last_knock = Some(now);
-        let knocks = quiet.into_iter().map(|url| async move { (!is_open(&url).await).then_some(url) });
-        futures::future::join_all(knocks).await.into_iter().flatten().collect()
+        for (url, rtt) in quiet {
+            self.knocks.knock(url, Doubt::Quiet, KNOCK_TIMEOUT + rtt * KNOCK_ROUND_TRIPS);
+        }
+    }
+
+    /// The relay, if it accepts no connection and its own connections are still quiet.
+    fn dead_relay(&mut self, knocked: Knocked) -> Option<RelayUrl> {
+        let Knocked { url, doubt, accepted, unknown } = knocked;
+        let now = Instant::now();
+        match doubt {
+            Doubt::Away => {
+                self.outage.knocked(now, accepted);
+                None
+            }
+            Doubt::Quiet => {
+                let dead = accepted.is_none() && !unknown;
+                (dead && self.shared.registry.quiet_relays(now, QUIET_MIN).contains_key(&url)).then_some(url)
+            }
+        }
+    }
+
+    /// Looks whether relays are back, and what is to be done about it.
+    async fn look_for_an_outage(&mut self, endpoint: &Endpoint, status: Option<&RelayStatus>) -> Option<Why> {
+        let now = Instant::now();
+        let (open, silent) = self.shared.registry.silence(now, SILENT_MIN);
+        if open {
+            self.silent = silent.then_some(now);
+        }
+        let ended_silent = self.silent.is_some_and(|last| now.saturating_duration_since(last) < SILENCE_MEMORY);
+        let sight = Sight {
+            wanted: self.shared.relays.listed() > 0,
+            home: status.map(link),
+            denied: status.is_some_and(|status| status.auth_denied_reason().is_some()),
+            open,
+            silent: silent || (!open && (ended_silent || self.shared.attempts.unanswered())),
+        };
+        match self.outage.look(now, sight)? {
+            Act::Knock => match status {
+                Some(status) => self.knocks.knock(status.url().clone(), Doubt::Away, RETURN_TIMEOUT),
+                None => {
+                    for url in self.shared.relays.urls() {
+                        self.knocks.knock(url, Doubt::Away, RETURN_TIMEOUT);
+                    }
+                }
+            },
+            Act::Ask => self.ask_relays(endpoint).await,
+            Act::Rebuild => return Some(Why::RelayBack),
+        }
+        None
     }
 
     /// After the loss of a direct path our public address may be another one. Iroh itself asks every 20 to 26 s.
@@ -222,19 +319,25 @@ impl Care {
             return;
         }
         let Some(url) = status.map(RelayStatus::url) else { return };
-        if self.shared.relays.is_listed(url)
-            && let Some(config) = self.shared.relays.list(url)
-        {
+        if self.shared.relays.is_listed(url) {
             self.last_asked = Some(now);
-            // The same as before; but any change of the list makes it ask at once.
-            endpoint.insert_relay(url.clone(), config).await;
+            self.ask_relays(endpoint).await;
+        }
+    }
+
+    /// Has Iroh ask the relays now. Any change of their list does that, also one that changes nothing.
+    async fn ask_relays(&self, endpoint: &Endpoint) {
+        let Some(url) = self.shared.relays.urls().pop() else { return };
+        if let Some(config) = self.shared.relays.list(&url) {
+            endpoint.insert_relay(url, config).await;
         }
     }
 
     async fn look_at_the_relays(&mut self, endpoint: &Endpoint, status: Option<&RelayStatus>, dead: &[RelayUrl]) {
         let home = status.map(|status| Home { url: status.url().clone(), link: link(status) });
         let listed = self.shared.relays.listed();
-        let steps = self.home.look(Instant::now(), home.as_ref(), dead, listed);
+        let far = home.as_ref().and_then(|home| report::latency(endpoint, &home.url)).unwrap_or_default();
+        let steps = self.home.look(Instant::now(), home.as_ref(), far, dead, listed);
         if steps.is_empty() {
             return;
         }
@@ -311,12 +414,22 @@ impl Care {
         tracing::warn!("making the endpoint anew: {why}");
         self.shared.counters.rebuilds.fetch_add(1, Ordering::Relaxed);
         self.shared.current.retire();
-        let bound = endpoint.bound_sockets();
-        if timeout(CLOSE_TIMEOUT, endpoint.close()).await.is_err() {
-            tracing::warn!("the old endpoint does not close");
+        let mut bound = endpoint.bound_sockets();
+        let closing = async move {
+            if timeout(CLOSE_TIMEOUT, endpoint.close()).await.is_err() {
+                tracing::warn!("the old endpoint does not close");
+            }
+            // The port is free when nobody holds the endpoint any more.
+            drop(endpoint);
+        };
+        while self.closing.try_join_next().is_some() {}
+        if self.shared.config.has_any_port() && self.shared.listener.is_free() && self.closing.len() < CLOSING_MAX {
+            // Nobody looks for this peer at its port. To close takes 3 s while attempts to connect are under way.
+            self.closing.spawn(closing);
+            bound.clear();
+        } else {
+            closing.await;
         }
-        // The port is free when nobody holds the endpoint any more.
-        drop(endpoint);
         self.lost.clear();
         if why != Why::RelayGone {
             self.home = HomeCare::new();
@@ -334,8 +447,11 @@ impl Care {
         }
     }
 
-    async fn install(&self, endpoint: Endpoint) {
+    async fn install(&mut self, endpoint: Endpoint) {
         endpoint.set_alpns(self.shared.listener.protocols());
+        // What failed before says nothing about this one.
+        self.shared.attempts.forget();
+        self.watchdog.rebuilt(Instant::now());
         match self.shared.current.replace(endpoint) {
             Ok(()) => self.shared.news.tell(),
             Err(endpoint) => endpoint.close().await,
@@ -343,23 +459,14 @@ impl Care {
     }
 }
 
-/// Whether a relay accepts TCP connections. If its name cannot be resolved that is no sign of its end.
-async fn is_open(url: &RelayUrl) -> bool {
-    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return true };
-    // IPv6 addresses stand in brackets in URLs.
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let knock = async {
-        let addresses = tokio::net::lookup_host((host, port)).await.ok()?;
-        let mut refused = None;
-        for address in addresses {
-            match tokio::net::TcpStream::connect(address).await {
-                Ok(_) => return Some(true),
-                Err(_) => refused = Some(false),
-            }
-        }
-        refused
-    };
-    timeout(KNOCK_TIMEOUT, knock).await.unwrap_or(Some(false)).unwrap_or(true)
+/// The state of the machine's interfaces when it has changed; never ready if nothing tells of that.
+async fn updated(interfaces: Option<&mut (impl Watcher<Value = State> + Unpin)>) -> State {
+    if let Some(interfaces) = interfaces
+        && let Ok(state) = interfaces.updated().await
+    {
+        return state;
+    }
+    std::future::pending().await
 }
 
 fn link(status: &RelayStatus) -> Link {

@@ -151,6 +151,11 @@ impl IrohConfig {
         self
     }
 
+    /// Whether any port will do.
+    pub(super) fn has_any_port(&self) -> bool {
+        self.bind.iter().all(|address| address.port() == 0)
+    }
+
     /// The addresses to bind, and whether failing to bind each is an error. Where any port will do, it is the one that
     /// was `bound` before, so that the peer is still where others believe it is.
     pub(super) fn bind_addresses(&self, bound: &[SocketAddr]) -> Vec<(SocketAddr, bool)> {

@@ -24,9 +24,6 @@ const EXTERNAL_ADDRESSES_MAX: usize = 8;
 /// How long a peer waits to learn its own addresses.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a peer waits for a relay, if it is to have one.
-const RELAY_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Opens the sockets. `bound`: where they were before, to have the same ports again.
 pub(super) async fn open(config: &IrohConfig, relays: &RelayList, bound: &[SocketAddr]) -> Result<Endpoint, P2PError> {
     let invalid = |field, message: String| P2PError::Config { field, message };
@@ -59,9 +56,9 @@ pub(super) async fn open(config: &IrohConfig, relays: &RelayList, bound: &[Socke
     builder.bind().await.map_err(|error| bind_error(&error, addresses))
 }
 
-/// Waits until the endpoint knows where it is. Best effort: without a network the peer still starts, and is reachable
-/// once there is one.
-pub(super) async fn settled(endpoint: &Endpoint, config: &IrohConfig) {
+/// Waits until the endpoint knows its own addresses. Best effort: without a network the peer still starts, and is reachable
+/// once there is one. A relay is not waited for: it may never answer.
+pub(super) async fn settled(endpoint: &Endpoint) {
     let mut watcher = endpoint.watch_addr();
     let known = async {
         let mut address = watcher.get();
@@ -71,9 +68,6 @@ pub(super) async fn settled(endpoint: &Endpoint, config: &IrohConfig) {
         Some(())
     };
     timeout(ADDRESS_TIMEOUT, known).await.ok();
-    if config.relays.are_known() {
-        timeout(RELAY_TIMEOUT, endpoint.online()).await.ok();
-    }
 }
 
 fn bind_error(error: &BindError, addresses: String) -> P2PError {

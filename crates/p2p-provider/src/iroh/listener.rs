@@ -104,6 +104,11 @@ impl ListenerSlot {
         Some(ListenerClaim(Arc::clone(self)))
     }
 
+    /// Nobody listens.
+    pub(super) fn is_free(&self) -> bool {
+        self.lock().is_none()
+    }
+
     /// What is listened for.
     pub(super) fn protocols(&self) -> Vec<Vec<u8>> {
         self.lock().clone().unwrap_or_default()

@@ -1,7 +1,7 @@
 //! The connections that a peer has.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -147,14 +147,26 @@ impl Registry {
     }
 
     /// The relays of connections that we made, that could be made through another relay, and on which nothing arrived for
-    /// `quiet_min`, as the last [`pulse`](Self::pulse) saw it.
-    pub(super) fn quiet_relays(&self, now: Instant, quiet_min: Duration) -> BTreeSet<RelayUrl> {
+    /// `quiet_min` and two round trips, as the last [`pulse`](Self::pulse) saw it; and how far the other side is.
+    pub(super) fn quiet_relays(&self, now: Instant, quiet_min: Duration) -> BTreeMap<RelayUrl, Duration> {
         let entries = self.lock();
-        let quiet = |entry: &&Entry| {
-            let quiet = now.saturating_duration_since(entry.heard) >= quiet_min;
-            entry.direction == Direction::Outgoing && entry.relays > 1 && quiet
+        let mine = |entry: &&Entry| entry.direction == Direction::Outgoing && entry.relays > 1;
+        let quiet = |entry: &Entry| {
+            let connection = entry.open_connection()?;
+            let rtt = entry.quiet(now, quiet_min, &connection)?;
+            Some((relay_of(&connection)?, rtt))
         };
-        entries.by_id.values().filter(quiet).filter_map(|entry| relay_of(&entry.open_connection()?)).collect()
+        entries.by_id.values().filter(mine).filter_map(quiet).collect()
+    }
+
+    /// Whether connections are open, and whether nothing arrived on any of them for `quiet_min` and two round trips, as the
+    /// last [`pulse`](Self::pulse) saw it.
+    pub(super) fn silence(&self, now: Instant, quiet_min: Duration) -> (bool, bool) {
+        let entries = self.lock();
+        let open = entries.by_id.values().filter_map(|entry| Some((entry, entry.open_connection()?)));
+        let quiet: Vec<_> =
+            open.map(|(entry, connection)| entry.quiet(now, quiet_min, &connection).is_some()).collect();
+        (!quiet.is_empty(), !quiet.is_empty() && quiet.iter().all(|quiet| *quiet))
     }
 
     /// Whether any connection goes through this relay, and whether packets arrive on any that does not, as the last
@@ -211,6 +223,12 @@ impl Entry {
             sent_lately: 0,
             path: PathKind::Unknown,
         }
+    }
+
+    /// The round-trip time, if nothing arrived for `quiet_min` and two of them.
+    fn quiet(&self, now: Instant, quiet_min: Duration, connection: &Connection) -> Option<Duration> {
+        let rtt = path::rtt(connection).unwrap_or_default();
+        (now.saturating_duration_since(self.heard) >= quiet_min + rtt * 2).then_some(rtt)
     }
 
     fn open_connection(&self) -> Option<Connection> {

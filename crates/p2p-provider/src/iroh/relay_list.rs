@@ -54,6 +54,11 @@ impl RelayList {
         self.lock().values().filter(|entry| entry.listed).count()
     }
 
+    /// Those that may be used.
+    pub(super) fn urls(&self) -> Vec<RelayUrl> {
+        self.lock().iter().filter(|(_, entry)| entry.listed).map(|(url, _)| url.clone()).collect()
+    }
+
     pub(super) fn is_listed(&self, url: &RelayUrl) -> bool {
         self.lock().get(url).is_some_and(|entry| entry.listed)
     }

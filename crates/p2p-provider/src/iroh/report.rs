@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use iroh::{Endpoint, Watcher, endpoint::RelayStatus, unstable_net_report::Probe};
+use iroh::{Endpoint, RelayUrl, Watcher, endpoint::RelayStatus, unstable_net_report::Probe};
 
 /// How the relay is through which a peer can be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,14 @@ pub struct HomeRelay {
     pub error: Option<String>,
     /// What the relay said when it refused this peer, if it did.
     pub denied: Option<String>,
+}
+
+impl HomeRelay {
+    /// A relay that has not answered yet.
+    #[must_use]
+    pub const fn unanswered(url: String) -> Self {
+        Self { url, connected: false, error: None, denied: None }
+    }
 }
 
 /// What is known of the network between a peer and the world.
@@ -60,6 +68,12 @@ pub(super) fn home_relay(endpoint: &Endpoint) -> Option<HomeRelay> {
         error: status.last_error().map(|error| format!("{error:#}")),
         denied: RelayStatus::auth_denied_reason(status).map(ToString::to_string),
     })
+}
+
+/// How far a relay is, if it has answered.
+pub(super) fn latency(endpoint: &Endpoint, relay: &RelayUrl) -> Option<Duration> {
+    let report = endpoint.net_report().get()?;
+    report.relay_latency.iter().filter(|(_, url, _)| *url == relay).map(|(_, _, latency)| latency).min()
 }
 
 pub(super) fn net_report(endpoint: &Endpoint) -> Option<NetReport> {

@@ -12,7 +12,9 @@ use p2p_provider::{
     iroh::{IrohConfig, IrohP2P, Relay, Relays},
 };
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::mpsc,
     task::JoinSet,
     time::sleep,
 };
@@ -63,8 +65,10 @@ async fn a_connection_over_a_lost_relay_is_given_up_before_it_times_out_if_there
         IrohP2P::bind(config)
     };
     let server = soon(patient(Ipv6Addr::LOCALHOST.into())).await.unwrap();
+    soon(server.online()).await;
     let mut listener = server.listen(&[PROTOCOL]).await.unwrap();
     let client = soon(patient(Ipv4Addr::LOCALHOST.into())).await.unwrap();
+    soon(client.online()).await;
     let home = client.home_relay().expect("it has one").url;
     // The path goes by the home of the one who is asked.
     let at_home = PeerAddr { relays: server.local_addr().relays, ..only_at_relays(&server) };
@@ -100,7 +104,7 @@ async fn a_relay_that_wants_a_token_admits_those_who_have_it_and_says_so_to_othe
     let custom = |token: Option<&str>| Relays::Custom(vec![Relay::new(&*url).token(token.map(str::to_owned))]);
     let config = |relays| IrohConfig::loopback(SecretKey::generate()).relays(relays);
     let server = soon(IrohP2P::bind(config(custom(Some("swordfish"))))).await.unwrap();
-    assert!(server.home_relay().expect("it has one").connected);
+    soon(server.online()).await;
     let mut listener = server.listen(&[PROTOCOL]).await.unwrap();
 
     let client = of_peers(Some("swordfish")).await;
@@ -155,6 +159,68 @@ async fn an_endpoint_that_gets_no_answer_to_anything_is_made_anew_on_the_same_po
     assert!(matches!(soon(restless.connect(&client.local_addr(), &dial())).await, Err(P2PError::Closed)));
 }
 
+/// A peer that waited for its relay would see it hang up a few times: Iroh dials it again after 10 ms, 20 ms, ...
+#[tokio::test]
+async fn a_relay_that_does_not_serve_delays_nothing() {
+    let (url, mut hung_up) = hanging_up().await;
+    let config = |url: &str| IrohConfig::loopback(SecretKey::generate()).relays(Relays::Custom(vec![url.into()]));
+    let bound = async {
+        let server = IrohP2P::bind(config(&url)).await.unwrap();
+        let address = server.local_addr();
+        assert!(!address.direct.is_empty(), "a ticket of it names its addresses");
+        assert_eq!(address.relays, [url.as_str()], "and the relay, for later");
+        (server, IrohP2P::bind(config(&url)).await.unwrap())
+    };
+    let (server, client) = tokio::select! {
+        biased;
+        peers = soon(bound) => peers,
+        () = async { for _ in 0..6 { hung_up.recv().await; } } => panic!("it waits for its relay"),
+    };
+    let mut listener = server.listen(&[PROTOCOL]).await.unwrap();
+    let (dialled, accepted) = connect(&client, &server.local_addr(), &mut listener).await;
+    echo(&dialled, &accepted).await;
+    assert_eq!(dialled.path_kind(), PathKind::Direct);
+}
+
+#[tokio::test]
+async fn a_relay_that_comes_up_later_is_taken_up() {
+    let inside = relay().await;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback can be bound");
+    let address = listener.local_addr().expect("it is bound");
+    drop(listener);
+    let url = format!("http://{address}/");
+    let config = IrohConfig::loopback(SecretKey::generate()).relays(Relays::Custom(vec![(*url).into()]));
+    let server = soon(IrohP2P::bind(config)).await.unwrap();
+    assert!(!server.home_relay().is_some_and(|relay| relay.connected));
+    let _door = Door::open_at(address, inside).await;
+    soon(server.online()).await;
+    let mut accepting = server.listen(&[PROTOCOL]).await.unwrap();
+    let client = of_peers(None).await;
+    let (dialled, accepted) = connect(&client, &only_at_relays(&server), &mut accepting).await;
+    echo(&dialled, &accepted).await;
+}
+
+/// What passes for a relay when it is asked how far it is, and hangs up on those who want to use it. Tells of each of them.
+async fn hanging_up() -> (String, mpsc::Receiver<()>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback can be bound");
+    let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
+    let (told, hung_up) = mpsc::channel(64);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let length = stream.read(&mut head).await.unwrap_or_default();
+            if head[..length].starts_with(b"GET /relay") {
+                if told.send(()).await.is_err() {
+                    return;
+                }
+            } else {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.ok();
+            }
+        }
+    });
+    (url, hung_up)
+}
+
 /// A relay in this process. What it has let in it goes on serving when it is dropped: see [`Door`].
 async fn relay() -> Server {
     let mut config = ServerConfig::default();
@@ -191,8 +257,12 @@ struct Door {
 
 impl Door {
     async fn open(relay: Server) -> Self {
+        Self::open_at((Ipv4Addr::LOCALHOST, 0).into(), relay).await
+    }
+
+    async fn open_at(address: SocketAddr, relay: Server) -> Self {
         let inside = relay.http_addr().expect("it serves HTTP");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback can be bound");
+        let listener = TcpListener::bind(address).await.expect("loopback can be bound");
         let address = listener.local_addr().expect("it is bound");
         let mut passing = JoinSet::new();
         passing.spawn(async move {
@@ -224,7 +294,9 @@ async fn two_doors() -> (Vec<Door>, Vec<String>) {
 async fn at_relays(urls: &[String]) -> IrohP2P {
     let relays = urls.iter().map(Relay::new).collect();
     let config = IrohConfig::loopback(SecretKey::generate()).relays(Relays::Custom(relays));
-    soon(IrohP2P::bind(config)).await.expect("loopback can be bound")
+    let peer = soon(IrohP2P::bind(config)).await.expect("loopback can be bound");
+    soon(peer.online()).await;
+    peer
 }
 
 /// A peer that uses the relays of those whom it dials.

@@ -71,7 +71,9 @@ async fn at_relay(url: &str, family: Family) -> IrohP2P {
     if matches!(family, Family::V6) {
         config.bind = vec![(Ipv6Addr::LOCALHOST, 0).into()];
     }
-    soon(IrohP2P::bind(config)).await.expect("loopback can be bound")
+    let peer = soon(IrohP2P::bind(config)).await.expect("loopback can be bound");
+    soon(peer.online()).await;
+    peer
 }
 
 /// What a ticket holds of a peer whose own addresses are of no use.

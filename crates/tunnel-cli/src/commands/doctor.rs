@@ -185,7 +185,6 @@ async fn as_a_peer(settings: &Settings, until: Instant) -> AsPeer {
         }
         Err(_) => return AsPeer::default(),
     };
-    let addresses = provider.addresses();
     let urls: Vec<String> = settings.relays.iter().map(|relay| relays::shown(&relay.url).to_owned()).collect();
     let (report, attempt) = tokio::join!(report(&provider, settings, until), async {
         match &settings.ticket {
@@ -193,6 +192,7 @@ async fn as_a_peer(settings: &Settings, until: Instant) -> AsPeer {
             None => None,
         }
     });
+    let addresses = provider.addresses();
     // Whatever comes late is worth no wait.
     _ = timeout(MARGIN, provider.close()).await;
     AsPeer { report, addresses, attempt, failed: None }

@@ -155,7 +155,7 @@ async fn serve(plan: Plan, output: Output) -> Result<Outcome, CliError> {
 /// Tells what becomes of the peer. Never ends.
 async fn news(transports: &Transports, output: Output) {
     match transports.peer() {
-        Some(peer) => peer_news::watch(peer, |_| {}, output).await,
+        Some(peer) => peer_news::watch(peer, |_, _| {}, output).await,
         None => std::future::pending().await,
     }
 }

@@ -121,7 +121,9 @@ async fn serve(plan: Plan, output: Output) -> Result<Outcome, CliError> {
         };
         let news = async {
             match ways.peer() {
-                Some(peer) => peer_news::watch(peer, |address| announce::moved(&ways, address, output), output).await,
+                Some(peer) => {
+                    peer_news::watch(peer, |before, now| announce::moved(&ways, before, now, output), output).await;
+                }
                 None => std::future::pending().await,
             }
         };

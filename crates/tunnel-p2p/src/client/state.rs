@@ -20,10 +20,23 @@ pub(crate) enum LinkState<C: P2PConnection> {
     Connecting,
     /// Connected. Requests may be sent, even before the host has said that we are authorized.
     Up(Arc<Link<C>>),
-    /// The last attempt failed, for this reason. Requests fail at once.
-    Down(Failure),
+    /// The last attempt failed, for this reason.
+    Down {
+        /// Why.
+        failure: Failure,
+        /// Nobody answered, so that the next attempt may well succeed: requests wait for it a little. Otherwise they fail
+        /// at once.
+        silent: bool,
+    },
     /// The client is closed.
     Closed,
+}
+
+impl<C: P2PConnection> LinkState<C> {
+    /// The host, or something here, says no.
+    pub(super) const fn refused(failure: Failure) -> Self {
+        Self::Down { failure, silent: false }
+    }
 }
 
 /// A [`LinkState`] that is shared.

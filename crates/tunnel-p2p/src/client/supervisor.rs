@@ -2,23 +2,28 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
-use p2p_provider::{ConnectionConfig, NetworkChanges, P2PConnection, P2PProvider};
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use p2p_provider::{ConnectionConfig, NetworkChanges, P2PConnection, P2PError, P2PProvider};
 use tokio::{
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tunnel_core::{Failure, FailureKind};
 
-use super::{Shared, link::Link, state::LinkState};
+use super::{
+    Shared,
+    link::Link,
+    schedule::{ATTEMPTS_MAX, Schedule},
+    state::LinkState,
+};
 use crate::{
     config::{SOFTWARE, bulk_limits, client_main_limits},
     control::{Control, ControlEvent},
     failure,
     session::{Channel, Session},
     wire::{
-        ALPN, MINOR, SPREAD_BODIES,
+        ALPN, CAPABILITIES, MINOR,
         control::{self, Hello, Role, Welcome},
         frame::FrameType,
     },
@@ -41,32 +46,26 @@ impl<P: P2PProvider> Supervisor<P> {
 
     pub(super) async fn run(mut self) {
         let mut pause = self.shared.config.retry_min;
-        loop {
-            let failure = match self.connect().await {
-                Ok((link, control, session)) => {
-                    if !self.shared.state.publish(LinkState::Up(Arc::clone(&link))) {
-                        return link.session.close(FailureKind::Aborted, "client closed");
-                    }
-                    let failure = self.hold(&link, control, session).await;
-                    if link.client_id().is_some() {
-                        tracing::info!("the connection to the host ended: {failure}");
-                        pause = self.shared.config.retry_min;
-                        // A host that said goodbye is not expected back at once: requests need not wait for it.
-                        let next = match failure.kind() {
-                            FailureKind::ShuttingDown => LinkState::Down(failure),
-                            _ => LinkState::Connecting,
-                        };
-                        if !self.shared.state.publish(next) {
-                            return;
-                        }
-                        continue;
-                    }
-                    failure
+        while let Some((link, control, session)) = self.connect().await {
+            if !self.shared.state.publish(LinkState::Up(Arc::clone(&link))) {
+                return link.session.close(FailureKind::Aborted, "client closed");
+            }
+            let failure = self.hold(&link, control, session).await;
+            if link.client_id().is_some() {
+                tracing::info!("the connection to the host ended: {failure}");
+                pause = self.shared.config.retry_min;
+                // A host that said goodbye is not expected back at once: requests need not wait for it.
+                let next = match failure.kind() {
+                    FailureKind::ShuttingDown => LinkState::refused(failure),
+                    _ => LinkState::Connecting,
+                };
+                if !self.shared.state.publish(next) {
+                    return;
                 }
-                Err(failure) => failure,
-            };
-            tracing::debug!("no connection to the host: {failure}");
-            if !self.shared.state.publish(LinkState::Down(failure)) {
+                continue;
+            }
+            tracing::debug!("the host does not serve this client: {failure}");
+            if !self.shared.state.publish(LinkState::refused(failure)) {
                 return;
             }
             let hastened = self.pause(pause).await;
@@ -83,14 +82,72 @@ impl<P: P2PProvider> Supervisor<P> {
         tokio::select! {
             biased;
             () = self.network.next() => true,
-            () = self.shared.wanted.notified() => false,
+            () = self.shared.demand.rises() => false,
             () = sleep(pause.mul_f64(jitter).saturating_sub(shortest)) => false,
         }
     }
 
-    async fn connect(&mut self) -> Result<(Arc<Link<P::Connection>>, Control<P::Connection>, u128), Failure> {
+    /// Attempts to connect until one succeeds. `None` once the client is closed.
+    async fn connect(&mut self) -> Option<(Arc<Link<P::Connection>>, Control<P::Connection>, u128)> {
+        let mut attempts = FuturesUnordered::new();
+        let mut schedule = Schedule::new(Instant::now(), self.shared.config.retry_min, self.shared.config.retry_max);
+        loop {
+            let due = schedule.due();
+            let next = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let result = tokio::select! {
+                biased;
+                Some(result) = attempts.next(), if !attempts.is_empty() => result,
+                () = self.network.next() => {
+                    schedule.network_changed(Instant::now());
+                    continue;
+                }
+                () = self.shared.demand.rises() => {
+                    schedule.wanted(Instant::now());
+                    continue;
+                }
+                () = next, if attempts.len() < ATTEMPTS_MAX => {
+                    schedule.begun(Instant::now(), self.shared.demand.is_recent(), &mut self.random);
+                    let shared = Arc::clone(&self.shared);
+                    attempts.push(async move { shared.attempt().await });
+                    continue;
+                }
+            };
+            let failed = match result {
+                Ok(connection) => {
+                    // The host is to hear of the one that is used only.
+                    attempts.clear();
+                    match self.greet(connection).await {
+                        Ok(link) => return Some(link),
+                        Err(failure) => LinkState::refused(failure),
+                    }
+                }
+                Err(error @ P2PError::ConnectTimeout { .. }) => {
+                    LinkState::Down { failure: failure::connect(&error), silent: true }
+                }
+                Err(error) => LinkState::refused(failure::connect(&error)),
+            };
+            if let LinkState::Down { failure, .. } = &failed {
+                tracing::debug!("no connection to the host: {failure}");
+            }
+            if !self.shared.state.publish(failed) {
+                return None;
+            }
+            schedule.failed(Instant::now(), attempts.len(), self.shared.demand.is_recent(), &mut self.random);
+        }
+    }
+
+    /// Says hello on a new connection.
+    async fn greet(
+        &mut self,
+        connection: P::Connection,
+    ) -> Result<(Arc<Link<P::Connection>>, Control<P::Connection>, u128), Failure> {
         let session_id = self.random.u128(..);
-        let (connection, control) = self.shared.dial(Role::Main, session_id).await?;
+        let control = self.shared.hello(&connection, Role::Main, session_id).await?;
         connection.set_limits(client_main_limits());
         let session = Session::new(Channel::main(connection), self.shared.config.ws_message_bytes_max);
         Ok((Link::new(session, &self.shared.config), control, session_id))
@@ -121,24 +178,31 @@ impl<P: P2PProvider> Supervisor<P> {
 }
 
 impl<P: P2PProvider> Shared<P> {
-    /// Connects and says hello.
-    async fn dial(&self, role: Role, session: u128) -> Result<(P::Connection, Control<P::Connection>), Failure> {
+    /// One attempt to connect.
+    async fn attempt(&self) -> Result<P::Connection, P2PError> {
         let config = ConnectionConfig::new(ALPN).connect_timeout(self.config.connect_timeout);
-        let connection =
-            self.provider.connect(&self.ticket.host, &config).await.map_err(|error| failure::connect(&error))?;
+        self.provider.connect(&self.ticket.host, &config).await
+    }
+
+    /// Says hello. The host's answer is not waited for: requests follow at once.
+    async fn hello(
+        &self,
+        connection: &P::Connection,
+        role: Role,
+        session: u128,
+    ) -> Result<Control<P::Connection>, Failure> {
         let hello = Hello {
             minor: MINOR,
-            capabilities: SPREAD_BODIES,
+            capabilities: CAPABILITIES,
             role,
             session,
             credential: self.ticket.credential(),
             client_id: self.config.client_id.as_deref(),
             software: SOFTWARE,
         };
-        let control = timeout(self.config.connect_timeout, Control::open(&connection, &hello))
+        timeout(self.config.connect_timeout, Control::open(connection, &hello))
             .await
-            .map_err(|_| Failure::new(FailureKind::Timeout, "the host accepts no control stream"))??;
-        Ok((connection, control))
+            .map_err(|_| Failure::new(FailureKind::Timeout, "the host accepts no control stream"))?
     }
 }
 
@@ -213,7 +277,8 @@ async fn bulk<P: P2PProvider>(
     link: &Link<P::Connection>,
     session_id: u128,
 ) -> Result<Failure, Failure> {
-    let (connection, mut control) = shared.dial(Role::Bulk, session_id).await?;
+    let connection = shared.attempt().await.map_err(|error| failure::connect(&error))?;
+    let mut control = shared.hello(&connection, Role::Bulk, session_id).await?;
     connection.set_limits(bulk_limits());
     let welcome = timeout(shared.config.connect_timeout, control.welcome())
         .await

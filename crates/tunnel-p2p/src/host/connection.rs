@@ -18,7 +18,7 @@ use crate::{
     failure,
     session::{Channel, Session},
     wire::{
-        MINOR, SPREAD_BODIES,
+        CAPABILITIES, MINOR,
         control::{self, Hello, Role, Welcome},
         frame::FrameType,
     },
@@ -123,7 +123,7 @@ async fn serve_bulk<P: P2PProvider>(
 fn welcome<P: P2PProvider>(shared: &Shared<P>) -> Welcome<'_> {
     Welcome {
         minor: MINOR,
-        capabilities: SPREAD_BODIES,
+        capabilities: CAPABILITIES,
         max_requests: shared.config.max_requests,
         max_websockets: shared.config.max_websockets,
         client_id: shared.config.client_id.as_deref(),

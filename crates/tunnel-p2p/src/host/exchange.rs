@@ -68,7 +68,7 @@ impl<C: P2PConnection> Exchange<C> {
         match kind {
             StreamKind::Http => self.http(expectation, send, reader, frame, &payload).await,
             StreamKind::WebSocket => self.websocket(number, send, reader, frame, &payload).await,
-            StreamKind::Control | StreamKind::Bulk | StreamKind::BulkPart | StreamKind::Probe => {
+            StreamKind::Control | StreamKind::Bulk | StreamKind::BulkPart | StreamKind::Credits | StreamKind::Probe => {
                 let failure = failure::wire(&WireError::StreamKind(kind as u8));
                 give_up(number, &mut send, &mut reader, &failure);
             }

@@ -28,9 +28,11 @@ impl Continuation {
         match kind {
             StreamKind::Bulk => Ok(WHOLE_BYTES),
             StreamKind::BulkPart => Ok(PART_BYTES),
-            StreamKind::Control | StreamKind::Http | StreamKind::WebSocket | StreamKind::Probe => {
-                Err(WireError::StreamKind(kind as u8))
-            }
+            StreamKind::Control
+            | StreamKind::Http
+            | StreamKind::WebSocket
+            | StreamKind::Probe
+            | StreamKind::Credits => Err(WireError::StreamKind(kind as u8)),
         }
     }
 

@@ -18,7 +18,7 @@ const MESSAGE_BYTES_MAX: usize = 1024;
 pub(crate) struct Hello<'a> {
     /// The client's minor version.
     pub(crate) minor: u16,
-    /// Features beyond the minor version: [`SPREAD_BODIES`](super::SPREAD_BODIES).
+    /// Features beyond the minor version: [`CAPABILITIES`](super::CAPABILITIES).
     pub(crate) capabilities: u64,
     /// What this connection carries.
     pub(crate) role: Role,
@@ -46,7 +46,7 @@ pub(crate) enum Role {
 pub(crate) struct Welcome<'a> {
     /// The host's minor version; the smaller of the two counts.
     pub(crate) minor: u16,
-    /// Features beyond the minor version: [`SPREAD_BODIES`](super::SPREAD_BODIES).
+    /// Features beyond the minor version: [`CAPABILITIES`](super::CAPABILITIES).
     pub(crate) capabilities: u64,
     /// HTTP exchanges that the client may have in flight on this connection.
     pub(crate) max_requests: u32,

@@ -6,7 +6,7 @@ mod route;
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
-use tunnel_core::{Failure, Health, Request, Response, SendError, TransportKind, WsOpen};
+use tunnel_core::{Failure, FailureKind, Health, Request, Response, SendError, TransportKind, WsOpen};
 
 pub(super) use self::route::Route;
 use super::{
@@ -69,7 +69,7 @@ impl Exchange {
     pub(super) async fn send(mut self, request: Request) -> Result<Response, SendError> {
         let result = match self.route {
             Route::P2pOnly(reason) => {
-                self.ask(TransportKind::P2p, request).await.map(|response| (response, TransportKind::P2p, reason, None))
+                self.p2p_only(request).await.map(|response| (response, TransportKind::P2p, reason, None))
             }
             Route::P2pFirst => self.p2p_first(request).await,
             Route::LegacyFirst(reason) => self.legacy_first(request, reason).await,
@@ -88,6 +88,25 @@ impl Exchange {
     fn again(&self, request: &Request) -> Option<Again> {
         let may_repeat = self.shared.p2p.is_some() && self.shared.legacy.is_some() && request.head.is_safe();
         may_repeat.then(|| Again::of(request))?
+    }
+
+    /// p2p, where nothing else may be used. What went with a connection that was lost goes over the next one, once, if it was
+    /// certainly not executed, or if repeating it is harmless.
+    async fn p2p_only(&self, request: Request) -> Result<Response, SendError> {
+        let again = if request.head.is_safe() { Again::of(&request) } else { None };
+        let error = match self.ask(TransportKind::P2p, request).await {
+            Err(error) if error.failure().kind() == FailureKind::ConnectionLost => error,
+            result => return result,
+        };
+        let (failure, delivered) = (error.failure().clone(), error.may_have_been_delivered());
+        let request = match error.into_request().or_else(|| again.as_ref().map(Again::request)) {
+            Some(request) => request,
+            None if delivered => return Err(SendError::unknown(failure)),
+            None => return Err(SendError::consumed(failure)),
+        };
+        self.ask(TransportKind::P2p, request)
+            .await
+            .map_err(|last| with_failure(last.failure().clone(), last, delivered))
     }
 
     async fn p2p_first(&mut self, request: Request) -> Result<Answer, SendError> {

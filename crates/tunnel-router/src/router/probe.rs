@@ -18,6 +18,9 @@ use super::{
 };
 use crate::counters::Counters;
 
+/// A probe of a transport that is far may take so many round trips, whatever its limit: it costs one, and what is lost of it.
+const PROBE_ROUND_TRIPS: u32 = 3;
+
 /// A probe under way. Whoever waits for it drives it.
 pub(crate) type Probe = SharedFuture<Running>;
 
@@ -36,16 +39,24 @@ impl Prober {
         Self { transport, kind, counters, running: Mutex::new(None) }
     }
 
-    /// The probe under way, or a new one that takes at most `limit`.
+    /// The probe under way, or a new one that takes at most `limit`, or three round trips. It succeeds, too, if no answer came
+    /// but bodies did.
     pub(crate) fn probe(&self, limit: Duration) -> Probe {
         let mut running = lock(&self.running);
         if let Some(probe) = running.as_ref().and_then(WeakShared::upgrade).filter(|probe| probe.peek().is_none()) {
             return probe;
         }
         let (transport, kind, counters) = (self.transport.clone(), self.kind, Arc::clone(&self.counters));
+        let rtt = transport.as_ref().and_then(|transport| transport.path()?.rtt).unwrap_or_default();
+        let limit = limit.max(rtt * PROBE_ROUND_TRIPS);
+        let received = counters.bytes_received.of(kind).value();
         let probe = async move {
             let result = match transport {
                 Some(transport) => timeout(limit, transport.probe()).await.unwrap_or_else(|_| {
+                    // It stands in a queue behind bodies that move: slow, but not dead.
+                    if counters.bytes_received.of(kind).value() != received {
+                        return Ok(());
+                    }
                     let message = format!("a probe of {} got no answer within {limit:?}", kind.name());
                     Err(Failure::new(FailureKind::Timeout, message))
                 }),

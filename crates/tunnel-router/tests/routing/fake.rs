@@ -15,8 +15,8 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::time::sleep;
 use tunnel_core::{
-    Body, Failure, FailureKind, Health, PathKind, Request, RequestHead, Response, SendError, Transport, TransportKind,
-    Via, WsOpen, WsUpgrade,
+    Body, Failure, FailureKind, Health, PathDetails, PathKind, Request, RequestHead, Response, SendError, Transport,
+    TransportKind, Via, WsOpen, WsUpgrade,
 };
 
 /// What a transport was asked.
@@ -55,6 +55,8 @@ pub(crate) struct Fake {
 
 pub(crate) struct State {
     pub(crate) health: Health,
+    /// The round-trip time of its path.
+    pub(crate) rtt: Option<Duration>,
     /// What a probe does after a while; `None`: it never ends.
     pub(crate) probe: Option<(Duration, Result<(), Failure>)>,
     pub(crate) probes: usize,
@@ -92,6 +94,7 @@ impl Fake {
         let name = kind.name();
         let state = State {
             health: healthy(),
+            rtt: None,
             probe: Some((Duration::from_millis(5), Ok(()))),
             probes: 0,
             script: Box::new(move |_| Act::Respond(text(name))),
@@ -215,6 +218,11 @@ impl Transport for Fake {
 
     fn health(&self) -> Health {
         self.with(|state| state.health.clone())
+    }
+
+    fn path(&self) -> Option<PathDetails> {
+        let rtt = self.with(|state| state.rtt)?;
+        Some(PathDetails { kind: PathKind::Direct, remote: None, rtt: Some(rtt), age: Duration::ZERO })
     }
 
     fn can_carry(&self, request: &Request) -> Result<(), Failure> {

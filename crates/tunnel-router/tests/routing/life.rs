@@ -7,11 +7,11 @@ use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, sleep};
 use tunnel_core::{Body, FailureKind, Response, Transport};
-use tunnel_router::{Outcome, RouterConfig};
+use tunnel_router::{Outcome, Router, RouterConfig};
 
 use super::{
     ask,
-    fake::{self, Act, Piece, get, pieces, post, request},
+    fake::{self, Act, Fake, Piece, Seen, get, pieces, post, request},
     file::content,
     pair,
 };
@@ -51,6 +51,59 @@ async fn a_change_of_the_network_is_probed_at_once() {
     router.network_changed();
     sleep(Duration::from_secs(2)).await;
     assert_eq!(ask(&router, post("{}")).await.reason, "p2p-healthy", "else in {next:?} ms");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_far_peer_is_not_taken_for_a_dead_one() {
+    for rtt in [600, 1200] {
+        let (p2p, _legacy, router) = pair(RouterConfig::default()).await;
+        let rtt = Duration::from_millis(rtt);
+        // A probe that was lost once takes a second and a round trip more.
+        let lost = rtt * 2 + Duration::from_millis(100);
+        p2p.with(|state| (state.rtt, state.probe) = (Some(rtt), Some((lost, Ok(())))));
+        p2p.on(|_| Act::Late(Duration::from_secs(20), Box::new(Act::Respond(fake::text("done")))));
+        assert_eq!(ask(&router, post("{}")).await.transport, "p2p");
+        assert!(p2p.with(|state| state.probes) > 0);
+        assert_eq!(router.status().p2p.unwrap().state.name(), "healthy");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_stands_in_a_queue_behind_a_body_that_moves_proves_nothing() {
+    let (p2p, _legacy, router) = pair(RouterConfig::default()).await;
+    let moving = |_| [Piece::Pause(Duration::from_millis(500)), Piece::Data(Bytes::from_static(b"x"))];
+    p2p.with(|state| state.probe = None).on(move |seen| match seen.method {
+        Method::GET => Act::Respond(Response::new(StatusCode::OK, pieces((0..60).flat_map(moving)))),
+        _ => Act::Late(Duration::from_secs(20), Box::new(Act::Respond(fake::text("done")))),
+    });
+    let (body, answer) = tokio::join!(ask(&router, get("/a")), ask(&router, post("{}")));
+    assert_eq!((body.transport, body.body.len(), answer.transport), ("p2p", 60, "p2p"));
+    assert_eq!(router.status().p2p.unwrap().state.name(), "healthy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_went_with_a_lost_connection_goes_over_the_next_one_if_that_is_harmless() {
+    let p2p = Fake::p2p();
+    let router = Router::start(Some(p2p.arc()), None, RouterConfig::default()).unwrap();
+    let once = |act: fn(FailureKind) -> Act, kind| {
+        let mut first = true;
+        move |_: &Seen| match std::mem::take(&mut first) {
+            true => act(kind),
+            false => Act::Respond(fake::text("again")),
+        }
+    };
+    p2p.on(once(Act::Unknown, FailureKind::ConnectionLost));
+    assert_eq!(&ask(&router, get("/a")).await.body[..], b"again");
+    p2p.on(once(Act::Undelivered, FailureKind::ConnectionLost));
+    assert_eq!(&ask(&router, post("{}")).await.body[..], b"again");
+    p2p.on(once(Act::Unknown, FailureKind::ConnectionLost));
+    assert!(router.send(post("{}")).await.unwrap_err().may_have_been_delivered());
+    p2p.on(once(Act::Undelivered, FailureKind::Unreachable));
+    assert!(!router.send(get("/a")).await.unwrap_err().may_have_been_delivered());
+    assert_eq!(p2p.seen().len(), 6);
+    p2p.on(|_| Act::Unknown(FailureKind::ConnectionLost));
+    assert!(router.send(get("/a")).await.unwrap_err().may_have_been_delivered());
+    assert_eq!(p2p.seen().len(), 8, "once");
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,6 +52,84 @@ pub(super) async fn flapping(stage: Stage) {
     stage.settle(&[&client]).await;
 }
 
+/// The first right answer after a dead zone: a fresh attempt begins within a second, and takes two round trips to the
+/// answer. A connection that is still alive is not faster than its own repetitions, which grow to 2 s here.
+fn zone_limit(zone: Duration, rtt: Duration) -> Duration {
+    let first_packet = if zone > IDLE_MAX { Duration::from_secs(1) } else { Duration::from_secs(2) };
+    first_packet + rtt * 2 + ZONE_SLACK
+}
+
+/// No connection lives longer without a packet: the idle timeout of 5 s begins with the last packet that was sent in vain.
+const IDLE_MAX: Duration = Duration::from_secs(7);
+
+/// For what is written and read besides.
+const ZONE_SLACK: Duration = Duration::from_millis(100);
+
+pub(super) async fn dead_zones(stage: Stage) {
+    let mut random = stage.random(0);
+    let rtt = Duration::from_millis([10, 60, 600][random.usize(..3)]);
+    stage.conditions(Conditions::new(rtt / 2));
+    let host = stage.host("home").await;
+    let client = stage.client("phone", &host);
+    client.connected().await;
+    for zone in [300, 3000, 5000, 30_000, 120_000] {
+        let zone = Duration::from_millis(zone);
+        client.must(Plan::download(0, 1000), Pace::Fast).await;
+        // Nobody can tell beforehand when a zone ends; a tenth of a second is left to chance.
+        let zone = zone + Duration::from_millis(random.u64(..100));
+        let fault = stage.network.partition(&[&host.node], &[&client.node]);
+        let end = Instant::now() + zone;
+        let asking: Vec<LocalBoxFuture<'static, ()>> =
+            (0..2).map(|_| Box::pin(ask_in_vain(client.clone(), end)) as _).collect();
+        together(asking).await;
+        sleep(end.duration_since(Instant::now())).await;
+        fault.heal();
+        first_answer(&client, zone_limit(zone, rtt)).await;
+        client.connected().await;
+    }
+    stage.settle(&[&client]).await;
+}
+
+pub(super) async fn dead_zones_with_news(stage: Stage) {
+    let rtt = Duration::from_millis(40);
+    stage.conditions(Conditions::new(rtt / 2));
+    let host = stage.host("home").await;
+    let client = stage.client("phone", &host);
+    client.connected().await;
+    for zone in [30, 120] {
+        let fault = stage.network.partition(&[&host.node], &[&client.node]);
+        sleep(Duration::from_secs(zone)).await;
+        fault.heal();
+        // Nobody has asked for long; the system tells that the network is back.
+        client.network_changed();
+        sleep(Duration::from_millis(100)).await;
+        first_answer(&client, rtt * 2 + ZONE_SLACK).await;
+        client.connected().await;
+    }
+    stage.settle(&[&client]).await;
+}
+
+/// Asks until then; whoever asks in a dead zone gets no answer, but hears so in time.
+async fn ask_in_vain(client: SimClient, end: Instant) {
+    while Instant::now() < end {
+        let patience = end.duration_since(Instant::now());
+        client.request_for(Plan::upload(0, 1000), Pace::Fast, patience).await;
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Asks until there is a right answer, which must come in time.
+async fn first_answer(client: &SimClient, limit: Duration) {
+    let begun = Instant::now();
+    while client.request(Plan::download(0, 100), Pace::Fast).await != Ending::Complete {
+        sleep(Duration::from_millis(10)).await;
+    }
+    if begun.elapsed() > limit {
+        let took = begun.elapsed();
+        client.stage().oracle.violate(format!("the first answer after a dead zone took {took:?}, not {limit:?}"));
+    }
+}
+
 pub(super) async fn partition_during_websocket(stage: Stage) {
     stage.conditions(Conditions::new(Duration::from_millis(20)));
     let host = stage.host("home").await;

@@ -32,6 +32,8 @@ pub struct SimClient {
     /// How often the node was started before.
     life: u64,
     ways: Ways,
+    /// Its peer, if it uses p2p.
+    peer: Option<SimP2P>,
 }
 
 /// What a client is made of.
@@ -78,10 +80,11 @@ impl SimClient {
     ) -> Self {
         let part = u64::from_be_bytes(std::array::from_fn(|i| node.id().0[i])).wrapping_add(life);
         let mut random = stage.random(part);
-        let p2p = recipe.ticket.clone().map(|ticket| Arc::new(p2p(stage, &node, ticket, random.u64(..), change)));
+        let p2p = recipe.ticket.clone().map(|ticket| p2p(stage, &node, ticket, random.u64(..), change));
+        let (p2p, peer) = p2p.map(|(client, peer)| (Arc::new(client), peer)).unzip();
         let legacy = recipe.account.as_ref().map(|account| Arc::new(legacy(&node, account)));
         let ways = Ways::new(stage, &node.name(), &recipe, p2p, legacy, random.u64(..));
-        Self { node, stage: stage.clone(), recipe, life, ways }
+        Self { node, stage: stage.clone(), recipe, life, ways, peer }
     }
 
     /// Waits until its p2p is connected, if it has one.
@@ -113,6 +116,13 @@ impl SimClient {
     #[must_use]
     pub fn router(&self) -> Option<&Router> {
         self.ways.router.as_ref().map(|(router, _)| router)
+    }
+
+    /// The system of its machine tells that the network has changed.
+    pub fn network_changed(&self) {
+        if let Some(peer) = &self.peer {
+            peer.tell_network_change();
+        }
     }
 
     /// Whether it has p2p connections to its host when all is well.
@@ -225,7 +235,7 @@ fn p2p(
     ticket: Ticket,
     seed: u64,
     change: impl FnOnce(&mut ClientConfig),
-) -> Client<SimP2P> {
+) -> (Client<SimP2P>, SimP2P) {
     let peer = node.peer(SimPeerConfig::default()).expect("a new node has no peer");
     let mut config = ClientConfig::default();
     config.body_idle_timeout = Duration::from_secs(30);
@@ -234,7 +244,7 @@ fn p2p(
         config.connect_timeout = connect_timeout;
     }
     change(&mut config);
-    Client::start(peer, ticket, config)
+    (Client::start(peer.clone(), ticket, config), peer)
 }
 
 fn legacy(node: &SimNode, account: &Account) -> LegacyClient {

@@ -10,6 +10,9 @@ use tokio::time::Instant;
 /// A relay that does not answer a dial for this long has failed, too. Iroh itself waits 10 s.
 const DIAL_MAX: Duration = Duration::from_secs(3);
 
+/// ... and for so many round trips: name, TCP, TLS, HTTP, the relay's own handshake, and what is lost of them.
+const DIAL_ROUND_TRIPS: u32 = 8;
+
 /// How long a failed relay stays off the list: at first, and at most.
 const OFF_MIN: Duration = Duration::from_secs(15);
 const OFF_MAX: Duration = Duration::from_mins(4);
@@ -54,9 +57,16 @@ impl<U: Ord + Clone> HomeCare<U> {
         Self { off: BTreeMap::new(), pauses: BTreeMap::new(), seen: None }
     }
 
-    /// Looks at the home relay, and at others that were found `dead`; `listed` relays are on the list. Ask at each change,
-    /// and every second.
-    pub(super) fn look(&mut self, now: Instant, home: Option<&Home<U>>, dead: &[U], listed: usize) -> Vec<Step<U>> {
+    /// Looks at the home relay, which is `far`, and at others that were found `dead`; `listed` relays are on the list. Ask at
+    /// each change, and every second.
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        home: Option<&Home<U>>,
+        far: Duration,
+        dead: &[U],
+        listed: usize,
+    ) -> Vec<Step<U>> {
         let since = match (&self.seen, home) {
             (Some((seen, since)), Some(home)) if seen == home => *since,
             _ => now,
@@ -67,7 +77,7 @@ impl<U: Ord + Clone> HomeCare<U> {
         let for_long = now.saturating_duration_since(since);
         let home_failed = match home {
             Some(Home { url, link: Link::Failed }) => Some(url),
-            Some(Home { url, link: Link::Dialling }) if for_long >= DIAL_MAX => Some(url),
+            Some(Home { url, link: Link::Dialling }) if for_long >= DIAL_MAX.max(far * DIAL_ROUND_TRIPS) => Some(url),
             Some(Home { url, link: Link::Up }) => {
                 if for_long >= TRUSTED_AFTER {
                     self.pauses.remove(url);
@@ -107,6 +117,8 @@ mod tests {
 
     use super::*;
 
+    const NEAR: Duration = Duration::from_millis(10);
+
     fn home(url: &'static str, link: Link) -> Home<&'static str> {
         Home { url, link }
     }
@@ -114,28 +126,28 @@ mod tests {
     #[test]
     fn a_failed_home_makes_room_for_another_and_comes_back() {
         let (start, mut care) = (Instant::now(), HomeCare::new());
-        assert_eq!(care.look(start, Some(&home("a", Link::Up)), &[], 2), []);
-        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), &[], 2), [Step::Remove("a")]);
-        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), &[], 1), [], "once");
-        assert_eq!(care.look(start + OFF_MIN, Some(&home("b", Link::Up)), &[], 1), [Step::Restore("a")]);
-        assert_eq!(care.look(start + OFF_MIN, Some(&home("a", Link::Failed)), &[], 2), [Step::Remove("a")]);
+        assert_eq!(care.look(start, Some(&home("a", Link::Up)), NEAR, &[], 2), []);
+        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), NEAR, &[], 2), [Step::Remove("a")]);
+        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), NEAR, &[], 1), [], "once");
+        assert_eq!(care.look(start + OFF_MIN, Some(&home("b", Link::Up)), NEAR, &[], 1), [Step::Restore("a")]);
+        assert_eq!(care.look(start + OFF_MIN, Some(&home("a", Link::Failed)), NEAR, &[], 2), [Step::Remove("a")]);
         let twice = start + OFF_MIN + OFF_MIN;
-        assert_eq!(care.look(twice, Some(&home("b", Link::Up)), &[], 1), [], "longer after the second time");
-        assert_eq!(care.look(twice + OFF_MIN, Some(&home("b", Link::Up)), &[], 1), [Step::Restore("a")]);
+        assert_eq!(care.look(twice, Some(&home("b", Link::Up)), NEAR, &[], 1), [], "longer after the second time");
+        assert_eq!(care.look(twice + OFF_MIN, Some(&home("b", Link::Up)), NEAR, &[], 1), [Step::Restore("a")]);
     }
 
     #[test]
     fn an_only_relay_is_never_taken_off() {
         let (start, mut care) = (Instant::now(), HomeCare::new());
-        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), &[], 1), []);
-        assert_eq!(care.look(start + OFF_MAX, Some(&home("a", Link::Dialling)), &[], 1), []);
+        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), NEAR, &[], 1), []);
+        assert_eq!(care.look(start + OFF_MAX, Some(&home("a", Link::Dialling)), NEAR, &[], 1), []);
     }
 
     #[test]
     fn the_last_one_calls_the_others_back() {
         let (start, mut care) = (Instant::now(), HomeCare::new());
-        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), &[], 2), [Step::Remove("a")]);
-        let steps = care.look(start, Some(&home("b", Link::Failed)), &[], 1);
+        assert_eq!(care.look(start, Some(&home("a", Link::Failed)), NEAR, &[], 2), [Step::Remove("a")]);
+        let steps = care.look(start, Some(&home("b", Link::Failed)), NEAR, &[], 1);
         assert_eq!(steps, [Step::Restore("a"), Step::Remove("b")]);
     }
 
@@ -143,9 +155,9 @@ mod tests {
     fn others_that_are_dead_are_left_too_but_never_all() {
         let (start, mut care) = (Instant::now(), HomeCare::new());
         let up = home("a", Link::Up);
-        assert_eq!(care.look(start, Some(&up), &["b"], 3), [Step::Remove("b")]);
-        assert_eq!(care.look(start, Some(&up), &["b"], 2), [], "once");
-        let steps = care.look(start, Some(&home("a", Link::Failed)), &["c"], 2);
+        assert_eq!(care.look(start, Some(&up), NEAR, &["b"], 3), [Step::Remove("b")]);
+        assert_eq!(care.look(start, Some(&up), NEAR, &["b"], 2), [], "once");
+        let steps = care.look(start, Some(&home("a", Link::Failed)), NEAR, &["c"], 2);
         assert_eq!(steps, [Step::Restore("b"), Step::Remove("a"), Step::Remove("c")]);
     }
 
@@ -153,9 +165,18 @@ mod tests {
     fn a_dial_that_takes_long_is_a_failure() {
         let (start, mut care) = (Instant::now(), HomeCare::new());
         let dialling = home("a", Link::Dialling);
-        assert_eq!(care.look(start, Some(&dialling), &[], 2), []);
-        assert_eq!(care.look(start + DIAL_MAX / 2, Some(&dialling), &[], 2), []);
-        assert_eq!(care.look(start + DIAL_MAX, Some(&dialling), &[], 2), [Step::Remove("a")]);
+        assert_eq!(care.look(start, Some(&dialling), NEAR, &[], 2), []);
+        assert_eq!(care.look(start + DIAL_MAX / 2, Some(&dialling), NEAR, &[], 2), []);
+        assert_eq!(care.look(start + DIAL_MAX, Some(&dialling), NEAR, &[], 2), [Step::Remove("a")]);
+    }
+
+    #[test]
+    fn a_relay_that_is_far_may_take_longer() {
+        let (start, mut care, far) = (Instant::now(), HomeCare::new(), Duration::from_millis(1200));
+        let dialling = home("a", Link::Dialling);
+        assert_eq!(care.look(start, Some(&dialling), far, &[], 2), []);
+        assert_eq!(care.look(start + DIAL_MAX, Some(&dialling), far, &[], 2), []);
+        assert_eq!(care.look(start + far * DIAL_ROUND_TRIPS, Some(&dialling), far, &[], 2), [Step::Remove("a")]);
     }
 
     proptest! {
@@ -168,7 +189,7 @@ mod tests {
             for (url, link, wait) in events {
                 now += Duration::from_secs(wait);
                 let link = [Link::Up, Link::Dialling, Link::Failed][usize::from(link)];
-                let steps = care.look(now, Some(&Home { url, link }), &[], listed.len());
+                let steps = care.look(now, Some(&Home { url, link }), NEAR, &[], listed.len());
                 for step in steps {
                     match step {
                         Step::Remove(url) => prop_assert!(listed.remove(&url), "it was on the list"),
@@ -177,7 +198,7 @@ mod tests {
                 }
                 prop_assert!(!listed.is_empty());
             }
-            care.look(now + OFF_MAX, None, &[], listed.len()).into_iter().for_each(|step| if let Step::Restore(url) = step {
+            care.look(now + OFF_MAX, None, NEAR, &[], listed.len()).into_iter().for_each(|step| if let Step::Restore(url) = step {
                 listed.insert(url);
             });
             prop_assert_eq!(listed.len(), 4);

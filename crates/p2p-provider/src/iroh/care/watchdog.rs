@@ -34,6 +34,8 @@ pub(super) enum Why {
     /// A relay that was in use is gone. Iroh 1.4 sends to all relays through one queue, which stands still while the
     /// packets for one of them cannot leave: for up to 76 s.
     RelayGone,
+    /// The relay accepts connections again, and Iroh does not dial it.
+    RelayBack,
 }
 
 impl fmt::Display for Why {
@@ -44,6 +46,7 @@ impl fmt::Display for Why {
             Self::WithoutRelay => "no relay can be reached",
             Self::Moved => "nobody answers after a change of the network",
             Self::RelayGone => "the relay of its connections is gone",
+            Self::RelayBack => "the relay is back and is not dialled yet",
         })
     }
 }
@@ -61,6 +64,12 @@ pub(super) struct Watchdog {
 impl Watchdog {
     pub(super) const fn new(now: Instant, stuck_after: Duration) -> Self {
         Self { stuck_after, pause: stuck_after, since: now, silent_since: None }
+    }
+
+    /// There is another endpoint now.
+    pub(super) fn rebuilt(&mut self, now: Instant) {
+        self.since = now;
+        self.silent_since = None;
     }
 
     /// Why the endpoint is to be replaced, if it is. Ask every second.

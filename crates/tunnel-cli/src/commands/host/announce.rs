@@ -119,19 +119,33 @@ pub(super) fn announce(ways: &Ways, target: &str, reach: &Reach, admin: Option<&
     }
 }
 
-/// Says that the host is elsewhere now.
-pub(super) fn moved(ways: &Ways, address: &PeerAddr, output: Output) {
+/// Says that the host is elsewhere now, or is reachable at more addresses.
+pub(super) fn moved(ways: &Ways, before: &PeerAddr, now: &PeerAddr, output: Output) {
     let ticket = ways.ticket().map(|ticket| ticket.to_string());
     output.json(&json!({
         "event": "moved",
-        "addresses": address.direct,
-        "relays": address.relays,
+        "addresses": now.direct,
+        "relays": now.relays,
         "ticket": ticket,
     }));
-    let addresses: Vec<_> = address.direct.iter().map(ToString::to_string).chain(address.relays.clone()).collect();
+    let addresses = |address: &PeerAddr| -> Vec<String> {
+        address.direct.iter().map(ToString::to_string).chain(address.relays.clone()).collect()
+    };
+    let (before, now) = (addresses(before), addresses(now));
+    let added: Vec<&String> = now.iter().filter(|address| !before.contains(address)).collect();
+    if before.iter().all(|address| now.contains(address)) {
+        for address in added {
+            output.note(format!("This host can be reached at {address}, too."));
+        }
+        if let Some(ticket) = ticket {
+            output.note("Earlier tickets remain valid. A ticket with all addresses:");
+            output.note(format!("  {ticket}"));
+        }
+        return;
+    }
     output.note(format!(
         "This host's addresses changed: {}. Tickets from before work as long as one of their addresses or relays does.",
-        if addresses.is_empty() { "none at the moment".to_owned() } else { addresses.join(", ") }
+        if now.is_empty() { "none at the moment".to_owned() } else { now.join(", ") }
     ));
 }
 
@@ -139,7 +153,8 @@ pub(super) fn moved(ways: &Ways, address: &PeerAddr, output: Output) {
 fn relay_state(ways: &Ways, url: &str) -> String {
     match ways.peer().and_then(IrohP2P::home_relay).filter(|home| home.url == url) {
         Some(home) if home.connected => " (connected)".to_owned(),
-        Some(home) => format!(", which {}", peer_news::why(&home)),
+        Some(home) if home.error.is_some() || home.denied.is_some() => format!(", which {}", peer_news::why(&home)),
+        Some(_) => " (connecting)".to_owned(),
         None => String::new(),
     }
 }

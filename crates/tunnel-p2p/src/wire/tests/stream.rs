@@ -182,8 +182,8 @@ fn a_data_header_is_that_of_a_whole_frame() {
 fn an_unknown_stream_kind_is_refused() {
     let mut decoder = Decoder::new(0);
     assert_eq!(decoder.stream_kind(), Ok(None));
-    decoder.push(Bytes::from_static(&[6]));
-    assert_eq!(decoder.stream_kind(), Err(WireError::StreamKind(6)));
+    decoder.push(Bytes::from_static(&[7]));
+    assert_eq!(decoder.stream_kind(), Err(WireError::StreamKind(7)));
 }
 
 #[test]
@@ -205,10 +205,11 @@ fn the_kinds_of_streams_have_the_bytes_of_the_specification() {
         StreamKind::Bulk,
         StreamKind::Probe,
         StreamKind::BulkPart,
+        StreamKind::Credits,
     ];
     for (byte, kind) in (0..).zip(kinds) {
         assert_eq!(kind as u8, byte);
         assert_eq!(StreamKind::from_byte(byte), Some(kind));
     }
-    assert!((6..=255).all(|byte| StreamKind::from_byte(byte).is_none()));
+    assert!((7..=255).all(|byte| StreamKind::from_byte(byte).is_none()));
 }

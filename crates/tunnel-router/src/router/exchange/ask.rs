@@ -22,12 +22,13 @@ impl Exchange {
         let result = if kind == TransportKind::P2p {
             let epoch = self.shared.look(crate::health::Machine::epoch);
             let begun = Instant::now();
-            // Without a connection nothing is delivered: p2p gives up by itself then, and hands the request back.
-            let connected = matches!(transport.health(), Health::Healthy { .. });
+            // Without a connection nothing is delivered: p2p gives up by itself then, and hands the request back. Without
+            // another transport nothing is won by giving up before it does.
+            let watched = matches!(transport.health(), Health::Healthy { .. }) && self.shared.legacy.is_some();
             let result = tokio::select! {
                 biased;
                 result = transport.send(request) => result,
-                failure = watchdog::dead(&self.shared, &self.active.config, epoch, upload.as_deref()), if connected => {
+                failure = watchdog::dead(&self.shared, &self.active.config, epoch, upload.as_deref()), if watched => {
                     Err(SendError::unknown(failure))
                 }
             };
