@@ -62,7 +62,7 @@ mod tests {
         assert!(!demand.is_recent());
         demand.note();
         assert!(demand.is_recent());
-        tokio::time::advance(RECENT - Duration::from_millis(1)).await;
+        tokio::time::advance(RECENT.saturating_sub(Duration::from_millis(1))).await;
         assert!(demand.is_recent());
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(!demand.is_recent());

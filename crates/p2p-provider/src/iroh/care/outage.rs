@@ -35,6 +35,7 @@ const REBUILD_PAUSE_MIN: Duration = Duration::from_secs(10);
 const REBUILD_PAUSE_MAX: Duration = Duration::from_mins(5);
 
 /// What can be seen at one moment.
+#[expect(clippy::struct_excessive_bools, reason = "each is seen by itself")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sight {
     /// Relays are known.
