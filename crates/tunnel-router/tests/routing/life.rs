@@ -72,7 +72,8 @@ async fn a_far_peer_is_not_taken_for_a_dead_one() {
 async fn a_probe_that_stands_in_a_queue_behind_a_body_that_moves_proves_nothing() {
     let (p2p, _legacy, router) = pair(RouterConfig::default()).await;
     let moving = |_| [Piece::Pause(Duration::from_millis(500)), Piece::Data(Bytes::from_static(b"x"))];
-    p2p.with(|state| state.probe = None).on(move |seen| match seen.method {
+    p2p.with(|state| state.probe = None);
+    p2p.on(move |seen| match seen.method {
         Method::GET => Act::Respond(Response::new(StatusCode::OK, pieces((0..60).flat_map(moving)))),
         _ => Act::Late(Duration::from_secs(20), Box::new(Act::Respond(fake::text("done")))),
     });
