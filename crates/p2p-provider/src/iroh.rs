@@ -122,10 +122,10 @@ impl IrohP2P {
                 biased;
                 () = online => return,
                 // Another one follows.
-                _ = endpoint.closed() => tokio::task::yield_now().await,
+                () = endpoint.closed() => tokio::task::yield_now().await,
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// The URLs of the relays that were configured. None of those that are learned from peers.

@@ -95,18 +95,17 @@ impl<P: P2PProvider> Client<P> {
 
     /// The connection, if there is one, or if one comes up before the attempt under way fails; otherwise why there is none,
     /// and whether it is because of silence.
-    async fn link_now(&self) -> Result<Arc<Link<P::Connection>>, (Failure, bool)> {
+    async fn link_now(&self) -> Found<P::Connection> {
         let found = |state: &LinkState<P::Connection>| match state {
             LinkState::Down { failure, silent } => Some(Err((failure.clone(), *silent))),
             other => connection(other),
         };
-        let found = match self.shared.state.look(found) {
-            Some(found) => found,
-            None => {
-                self.shared.demand.raise();
-                // Bounded: every attempt ends within `connect_timeout` and then changes the state.
-                self.shared.state.wait_for(found).await
-            }
+        let found = if let Some(found) = self.shared.state.look(found) {
+            found
+        } else {
+            self.shared.demand.raise();
+            // Bounded: every attempt ends within `connect_timeout` and then changes the state.
+            self.shared.state.wait_for(found).await
         };
         if found.is_err() {
             self.shared.demand.raise();
@@ -115,8 +114,11 @@ impl<P: P2PProvider> Client<P> {
     }
 }
 
+/// A connection; or why there is none, and whether it is because of silence.
+type Found<C> = Result<Arc<Link<C>>, (Failure, bool)>;
+
 /// A connection, or the end of this client.
-fn connection<C: P2PConnection>(state: &LinkState<C>) -> Option<Result<Arc<Link<C>>, (Failure, bool)>> {
+fn connection<C: P2PConnection>(state: &LinkState<C>) -> Option<Found<C>> {
     match state {
         LinkState::Up(link) if link.is_open() => Some(Ok(Arc::clone(link))),
         LinkState::Up(_) | LinkState::Connecting | LinkState::Down { .. } => None,

@@ -162,7 +162,7 @@ async fn an_endpoint_that_gets_no_answer_to_anything_is_made_anew_on_the_same_po
 /// A peer that waited for its relay would see it hang up a few times: Iroh dials it again after 10 ms, 20 ms, ...
 #[tokio::test]
 async fn a_relay_that_does_not_serve_delays_nothing() {
-    let (url, mut hung_up) = hanging_up().await;
+    let (url, mut hung_up, _serving) = hanging_up().await;
     let config = |url: &str| IrohConfig::loopback(SecretKey::generate()).relays(Relays::Custom(vec![url.into()]));
     let bound = async {
         let server = IrohP2P::bind(config(&url)).await.unwrap();
@@ -201,11 +201,12 @@ async fn a_relay_that_comes_up_later_is_taken_up() {
 }
 
 /// What passes for a relay when it is asked how far it is, and hangs up on those who want to use it. Tells of each of them.
-async fn hanging_up() -> (String, mpsc::Receiver<()>) {
+async fn hanging_up() -> (String, mpsc::Receiver<()>, JoinSet<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback can be bound");
     let url = format!("http://{}/", listener.local_addr().expect("it is bound"));
     let (told, hung_up) = mpsc::channel(64);
-    tokio::spawn(async move {
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = [0; 4096];
             let length = stream.read(&mut head).await.unwrap_or_default();
@@ -218,7 +219,7 @@ async fn hanging_up() -> (String, mpsc::Receiver<()>) {
             }
         }
     });
-    (url, hung_up)
+    (url, hung_up, serving)
 }
 
 /// A relay in this process. What it has let in it goes on serving when it is dropped: see [`Door`].

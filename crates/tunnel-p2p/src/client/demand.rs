@@ -62,9 +62,9 @@ mod tests {
         assert!(!demand.is_recent());
         demand.note();
         assert!(demand.is_recent());
-        tokio::time::advance(RECENT - Duration::from_millis(1)).await;
+        tokio::time::advance(RECENT / 2).await;
         assert!(demand.is_recent());
-        tokio::time::advance(Duration::from_millis(1)).await;
+        tokio::time::advance(RECENT / 2).await;
         assert!(!demand.is_recent());
     }
 }

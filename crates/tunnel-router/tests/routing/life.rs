@@ -88,10 +88,7 @@ async fn what_went_with_a_lost_connection_goes_over_the_next_one_if_that_is_harm
     let router = Router::start(Some(p2p.arc()), None, RouterConfig::default()).unwrap();
     let once = |act: fn(FailureKind) -> Act, kind| {
         let mut first = true;
-        move |_: &Seen| match std::mem::take(&mut first) {
-            true => act(kind),
-            false => Act::Respond(fake::text("again")),
-        }
+        move |_: &Seen| if std::mem::take(&mut first) { act(kind) } else { Act::Respond(fake::text("again")) }
     };
     p2p.on(once(Act::Unknown, FailureKind::ConnectionLost));
     assert_eq!(&ask(&router, get("/a")).await.body[..], b"again");
