@@ -64,7 +64,7 @@ mod tests {
         assert!(demand.is_recent());
         tokio::time::advance(RECENT.saturating_sub(Duration::from_millis(1))).await;
         assert!(demand.is_recent());
-        tokio::time::advance(RECENT / 2).await;
+        tokio::time::advance(Duration::from_millis(1)).await;
         assert!(!demand.is_recent());
     }
 }

@@ -87,11 +87,6 @@ mod tests {
     const MAX: Duration = Duration::from_secs(5);
     const TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// The times between attempts.
-    fn gaps(begun: &[Duration]) -> Vec<Duration> {
-        begun.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect()
-    }
-
     /// When attempts begin of which each ends without an answer after 5 s.
     fn silence(seconds: u64, wanted: impl Fn(Duration) -> bool) -> Vec<Duration> {
         let start = Instant::now();

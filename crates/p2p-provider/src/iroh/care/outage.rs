@@ -37,7 +37,6 @@ const REBUILD_PAUSE_MAX: Duration = Duration::from_mins(5);
 /// What can be seen at one moment.
 #[expect(clippy::struct_excessive_bools, reason = "each is seen by itself")]
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own that is seen or not")]
 pub(super) struct Sight {
     /// Relays are known.
     pub(super) wanted: bool,
