@@ -42,7 +42,7 @@ impl Continuation {
         let exchange = u64::from_be_bytes(*exchange);
         match *place {
             [] => Ok(Self { exchange, index: 0, count: 1 }),
-            [index, count] if index < count && (2..=PARTS_MAX).contains(&count.into()) => {
+            [index, count] if index < count && (2..=PARTS_MAX).contains(&usize::from(count)) => {
                 Ok(Self { exchange, index, count })
             }
             [index, count] => Err(WireError::Part { index, count }),
