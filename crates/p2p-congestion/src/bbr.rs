@@ -44,6 +44,15 @@ const PACING_MARGIN: f64 = 0.99;
 /// short paths. This much is allowed beyond the model; it is what a queue may hold on a path of no length.
 const AGGREGATION: Duration = Duration::from_millis(4);
 
+/// To empty a queue, a window may still allow this much: half of what counts as one, and what a path without length needs to
+/// stay busy while its ends wait for a processor.
+const DRAINED: Duration = Duration::from_millis(2);
+
+/// noq's pacer sends at most 256 packets at a time, and timers are a millisecond late: where so many packets last less than
+/// two of them, pacing would only slow the flow down. The window alone limits it then.
+const PACED_MAX: Duration = Duration::from_millis(2);
+const PACER_PACKETS_MAX: u64 = 256;
+
 /// noq's pacer sends ten packets at a time, or on slow paths what this time is worth.
 const PACER_BURST: Duration = Duration::from_millis(10);
 
@@ -201,8 +210,8 @@ impl Bbr {
         };
         let burst = bytes(rate * PACER_BURST.as_secs_f64()).clamp(2 * self.mtu, 10 * self.mtu);
         let spare = bytes(rate * AGGREGATION.as_secs_f64()).max(burst);
-        let spare = if plan.exact { 0 } else { spare };
-        let mut window = bytes(plan.window_gain * rate * min_rtt.as_secs_f64()) + spare;
+        let window = bytes(plan.window_gain * rate * min_rtt.as_secs_f64());
+        let mut window = if plan.exact { window.max(bytes(rate * DRAINED.as_secs_f64())) } else { window + spare };
         if self.phase.is_startup() {
             window = window.max(self.window.min(INITIAL_PACKETS * self.mtu)).max(INITIAL_PACKETS * self.mtu);
         }
@@ -219,6 +228,13 @@ impl Bbr {
         let pace = plan.pace.unwrap_or_else(|| bytes(rate * plan.pacing_gain * PACING_MARGIN));
         let initial = if self.phase.is_startup() { self.initial_pace(min_rtt) } else { 0 };
         self.pacing_rate = pace.max(initial).max(self.mtu);
+    }
+
+    /// Nothing where timers are too coarse to pace.
+    fn paced(&self) -> Option<u64> {
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        let max = (PACER_PACKETS_MAX * self.mtu) as f64 / PACED_MAX.as_secs_f64();
+        Some(self.pacing_rate).filter(|&rate| rate > 0 && rate < bytes(max))
     }
 
     /// The initial window over a third of a round trip.
@@ -306,7 +322,7 @@ impl Controller for Bbr {
     fn metrics(&self) -> ControllerMetrics {
         let mut metrics = ControllerMetrics::default();
         metrics.congestion_window = self.window;
-        metrics.pacing_rate = (self.pacing_rate > 0).then_some(self.pacing_rate);
+        metrics.pacing_rate = self.paced();
         metrics.bandwidth_estimate = (self.pacing_rate > 0).then(|| bytes(self.rate() * 8.0));
         metrics
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{Bbr, Controller};
+use super::{Bbr, Controller, phase::Plan};
 
 #[derive(Clone, Debug)]
 enum Call {
@@ -92,5 +92,41 @@ proptest! {
             prop_assert!(metrics.pacing_rate != Some(0));
             prop_assert_eq!(metrics.congestion_window, controller.window());
         }
+    }
+}
+
+/// After 200 ms on a path that delivers so many packets of 1,400 bytes per millisecond, a tenth of a millisecond long.
+fn on_a_short_path(packets: u64) -> Bbr {
+    #[expect(clippy::disallowed_methods, reason = "any beginning")]
+    let start = Instant::now();
+    let mut controller = Bbr::new(start, 1400, 1);
+    for number in 0..200 * packets {
+        let at = start + Duration::from_micros(number * 1000 / packets);
+        controller.on_packet_sent(at, 1400, number);
+        if let Some(acked) = number.checked_sub((packets / 10).max(1)) {
+            let sent = start + Duration::from_micros(acked * 1000 / packets);
+            controller.delivery.acked(at, sent, 1400, acked);
+            controller.on_end_acks(at, controller.delivery.in_flight(), false, None);
+        }
+    }
+    controller
+}
+
+#[test]
+fn what_timers_are_too_coarse_for_is_not_paced() {
+    let (fast, slow) = (on_a_short_path(280), on_a_short_path(10));
+    assert!((fast.rate() / 392e6 - 1.0).abs() < 0.3, "{fast:?}");
+    assert_eq!(fast.metrics().pacing_rate, None);
+    assert!((slow.rate() / 14e6 - 1.0).abs() < 0.3, "{slow:?}");
+    assert!(slow.metrics().pacing_rate.is_some());
+}
+
+#[test]
+fn a_short_path_stays_busy_while_it_drains() {
+    let mut controller = on_a_short_path(280);
+    for exact in [false, true] {
+        let plan = Plan { pacing_gain: 1.0, window_gain: 0.95, exact, window: None, pace: None };
+        controller.control(plan);
+        assert!(controller.window() >= 500_000, "exact: {exact}, {}", controller.window());
     }
 }

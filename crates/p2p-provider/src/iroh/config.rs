@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use iroh::endpoint::{QuicTransportConfig, VarInt};
+use iroh::endpoint::{AckFrequencyConfig, QuicTransportConfig, VarInt};
 use noq_proto::congestion::{Bbr3Config, CubicConfig};
 use p2p_congestion::BbrConfig;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
@@ -32,6 +32,10 @@ const STREAM_RECEIVE_WINDOW_MAX: u32 = 2 << 20;
 /// jitter at 50 Mbit/s a third of them, which leaves a third of the rate.
 const PACKET_THRESHOLD: u32 = 128;
 const TIME_THRESHOLD: f32 = 1.25;
+
+/// How long the peer may keep an acknowledgement back. RFC 9000's 25 ms are part of every probe timeout: a lost packet with
+/// none behind it, such as a small request, waits that long in addition.
+const ACK_DELAY_MAX: Duration = Duration::from_millis(5);
 
 /// The settings of an [`IrohP2P`](super::IrohP2P).
 #[derive(Clone, Debug)]
@@ -189,7 +193,8 @@ impl IrohConfig {
             .stream_receive_window(self.stream_receive_window.into())
             .receive_window(receive_window)
             .packet_threshold(PACKET_THRESHOLD)
-            .time_threshold(TIME_THRESHOLD);
+            .time_threshold(TIME_THRESHOLD)
+            .ack_frequency_config(Some(acknowledgements()));
         Ok(match self.congestion_control {
             CongestionControl::Bbr => builder.congestion_controller_factory(Arc::new(BbrConfig::default())),
             CongestionControl::Bbr3 => builder.congestion_controller_factory(Arc::new(Bbr3Config::default())),
@@ -197,6 +202,13 @@ impl IrohConfig {
         }
         .build())
     }
+}
+
+/// What the peer is asked for: as without the extension, but for the delay.
+fn acknowledgements() -> AckFrequencyConfig {
+    let mut config = AckFrequencyConfig::default();
+    config.max_ack_delay(Some(ACK_DELAY_MAX)).reordering_threshold(1_u32.into());
+    config
 }
 
 fn wildcards(port: u16) -> Vec<SocketAddr> {
