@@ -31,8 +31,10 @@ const DOWN_WINDOW: f64 = 0.95;
 const LOOK_MIN: Duration = Duration::from_secs(1);
 const LOOK_MAX: Duration = Duration::from_secs(8);
 
-/// Between two probes: round trips, but not many seconds of them.
+/// Between two probes: round trips, each at least so long that a short path is not drained all the time, but not many
+/// seconds of them.
 const CRUISE_ROUNDS: u32 = 5;
+const CRUISE_ROUND_MIN: Duration = Duration::from_millis(20);
 const CRUISE_MAX: Duration = Duration::from_secs(1);
 
 /// Time at half the window that shows the round-trip time without a queue (BBR: 200 ms).
@@ -274,7 +276,7 @@ impl Bbr {
     fn cruise(&mut self, now: Instant, look_again: bool) {
         let min_rtt = self.min_rtt.value().unwrap_or_default();
         let rounds = if look_again { 1 } else { CRUISE_ROUNDS };
-        let wait = (rounds * min_rtt).min(CRUISE_MAX.max(2 * min_rtt)).max(Duration::from_millis(20));
+        let wait = (rounds * min_rtt.max(CRUISE_ROUND_MIN)).min(CRUISE_MAX.max(2 * min_rtt));
         let chance = self.chance();
         self.phase = Phase::Cruise(Cruise { until: now + wait.mul_f64(0.75 + chance / 2.0) });
     }
