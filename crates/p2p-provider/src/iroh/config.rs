@@ -35,7 +35,7 @@ const TIME_THRESHOLD: f32 = 1.25;
 
 /// How long the peer may keep an acknowledgement back. RFC 9000's 25 ms are part of every probe timeout: a lost packet with
 /// none behind it, such as a small request, waits that long in addition.
-const ACK_DELAY_MAX: Duration = Duration::from_millis(5);
+const ACK_DELAY_MAX: Duration = Duration::from_millis(2);
 
 /// The settings of an [`IrohP2P`](super::IrohP2P).
 #[derive(Clone, Debug)]
