@@ -9,11 +9,14 @@ mod play;
 mod shared;
 mod step;
 
+use std::time::Duration;
+
+use p2p_provider::simulator::{Conditions, SimPeerConfig};
 use proptest::{collection, prelude::*};
 
 use self::{
     play::play,
-    step::{Setup, Timed, setup, timed},
+    step::{Setup, Step, Timed, setup, timed},
 };
 
 /// Lists of steps.
@@ -28,6 +31,19 @@ fn check(setup: &Setup, steps: &[Timed]) -> Result<(), TestCaseError> {
     let second = play(setup, steps);
     prop_assert_eq!(first.trace, second.trace, "two runs differ");
     Ok(())
+}
+
+#[test]
+fn windows_of_one_byte_let_everything_through() {
+    let setup = Setup {
+        seed: 0,
+        nodes: 2,
+        conditions: Conditions::default(),
+        stream_receive_window: 1,
+        limits: SimPeerConfig::default().initial_limits,
+    };
+    let open = Timed { step: Step::Open { connection: 0, uni: false }, pause: Duration::ZERO };
+    check(&setup, &[open]).unwrap();
 }
 
 proptest! {

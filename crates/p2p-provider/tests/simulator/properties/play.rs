@@ -27,6 +27,10 @@ const CALM: Duration = Duration::from_secs(20);
 /// At rest everything gets through narrow limits, unless something of them was lost.
 const AT_REST: ConnectionLimits = ConnectionLimits { bidi_streams: 4, uni_streams: 4, receive_window: 8 << 10 };
 
+/// What is written at rest, enough to need all that was ever consumed; but a narrow stream takes a round trip for each window.
+const WRITTEN_AT_REST: u32 = 300_000;
+const WINDOWS_AT_REST: u64 = 10_000;
+
 /// So often all streams are ended, that others may be opened.
 const ROUNDS: u32 = 40;
 
@@ -431,14 +435,14 @@ impl Play {
                 state.open_stream(&shared, index, true);
             }
         }
-        // Enough to need all that was ever consumed.
+        let windows = u32::try_from(WINDOWS_AT_REST * self.setup.stream_receive_window).unwrap_or(u32::MAX);
         let before = self.shared.borrow().sends.len();
         self.pass(CALM / 4).await;
         {
             let shared = Rc::clone(&self.shared);
             let mut state = shared.borrow_mut();
             for index in before..state.sends.len() {
-                state.write(&shared, index, 300_000, 1);
+                state.write(&shared, index, WRITTEN_AT_REST.min(windows), 1);
             }
         }
         // Writers that wait go on once others have ended.
