@@ -97,3 +97,22 @@ fn a_smaller_mtu_is_survived() {
     let used = used_after(&mut world, 9 * SECOND, forward.rate);
     assert!(used > 0.8, "{used:.3}");
 }
+
+#[test]
+fn a_stall_is_survived() {
+    for rtt in [20, 80, 150, 300] {
+        for stall in [100, 300] {
+            for loss in [0.0, 0.05] {
+                let forward = Conditions { loss, ..link(rtt * MS, 20.0, 1.0) };
+                let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, NOW)], 1);
+                world.run_until(6 * SECOND);
+                let over = 6 * SECOND + stall * MS;
+                let until = world.start + over;
+                world.forward.hold(until);
+                world.backward.hold(until);
+                let used = used_after(&mut world, over, forward.rate);
+                assert!(used > 0.88 - 2.0 * loss, "rtt {rtt}, away for {stall} ms, loss {loss}: {used:.3}");
+            }
+        }
+    }
+}

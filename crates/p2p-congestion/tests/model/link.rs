@@ -78,6 +78,11 @@ impl Link {
         Some(arrival)
     }
 
+    /// Nothing that is sent from now on arrives before this, as with a radio that is away for a moment.
+    pub(crate) fn hold(&mut self, until: Instant) {
+        self.last_arrival = self.last_arrival.max(until);
+    }
+
     fn is_lost(&mut self) -> bool {
         if self.burst_left > 0 {
             self.burst_left -= 1;
