@@ -105,6 +105,8 @@ pub struct Bbr {
     window_limited: bool,
     /// Whether a queue stood when the last packets were acknowledged.
     queued: bool,
+    /// The lowest round-trip time when this flow's queue was last drained.
+    drained: Option<Duration>,
     /// How much round-trip times differ within a round although this flow makes no queue.
     noise: Option<Duration>,
     window: u64,
@@ -127,6 +129,7 @@ impl Bbr {
             collapsed: None,
             window_limited: false,
             queued: false,
+            drained: None,
             noise: None,
             window: INITIAL_PACKETS * mtu,
             pacing_rate: 0,
@@ -150,9 +153,15 @@ impl Bbr {
         self.bytes_at(self.rate())
     }
 
+    /// The round-trip time without a queue of this flow. A little delay that draining has not removed is the path's, or
+    /// another's: taken for this flow's, it would wear the rate down.
+    fn base(&self, min_rtt: Duration) -> Duration {
+        self.drained.map_or(min_rtt, |drained| drained.clamp(min_rtt, min_rtt + queue::threshold(min_rtt)))
+    }
+
     /// Round-trip times above this show a queue.
     fn empty(&self) -> Option<Duration> {
-        self.min_rtt.value().map(|min| min + self.noise.unwrap_or_default().max(queue::threshold(min)))
+        self.min_rtt.value().map(|min| self.base(min) + self.noise.unwrap_or_default().max(queue::threshold(min)))
     }
 
     /// Takes the differences within a round.

@@ -11,7 +11,7 @@
 //! | a probe ends | at a plateau, or by loss | as soon as the RTT rises | deep queues stay empty |
 //! | a probe goes on | with a gain of 1.25 | with growing gains while the rate follows | tenfold more capacity is found in five round trips |
 //! | a queue of our own | is not looked at | is drained, and the rate is what a whole round delivered | small requests beside a download stay fast |
-//! | a queue of another flow | loss bounds the rate | a CUBIC window (RFC 9438) while it stands | neither side starves, at one and two bandwidth-delay products of queue |
+//! | a queue of another flow | loss bounds the rate | a CUBIC window (RFC 9438) while it stands, for which loss counts only while the queue is long | neither side starves, at one and two bandwidth-delay products of queue; a path that has become longer is no full queue |
 //! | minimum RTT | probed every 5 s | probed only if a drained queue has not shown it for 10 s | probing costs throughput |
 //!
 //! "The RTT rises" means: eight samples in a row above the minimum, by more than round-trip times differ without a queue.

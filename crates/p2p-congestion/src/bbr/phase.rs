@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     delivery::{Sample, Sent},
-    queue::QueueDetector,
+    queue::{self, QueueDetector},
     round::Finished,
 };
 
@@ -81,6 +81,8 @@ pub(super) struct Down {
     until: Instant,
     /// In flight when it began.
     before: u64,
+    /// The lowest round-trip time since then.
+    lowest: Duration,
     /// Start-up ended early: looks again at once.
     look_again: bool,
     /// What this flow did before, if that was to share the queue.
@@ -97,6 +99,10 @@ pub(super) struct Shared {
     cubic: Cubic,
     /// The queue is gone: acknowledgements in a row that say so.
     empty: u32,
+    /// Round-trip times since it was last looked: the last, the lowest and the highest.
+    rtt: Duration,
+    lowest: Duration,
+    highest: Duration,
     /// When it is looked whose the queue is, and how long after the last time.
     look_at: Instant,
     wait: Duration,
@@ -119,6 +125,21 @@ pub(super) struct ProbeRtt {
     /// Once little enough is in flight.
     until: Option<Instant>,
     lowest: Duration,
+}
+
+impl Shared {
+    fn sample(&mut self, rtt: Duration) {
+        self.rtt = rtt;
+        self.lowest = self.lowest.min(rtt);
+        self.highest = self.highest.max(rtt);
+    }
+
+    /// A full queue drops when it is at its longest. What is lost otherwise is lost by chance: on a path that has only become
+    /// longer, a window that answers to it would close.
+    fn is_full(&self, min_rtt: Duration) -> bool {
+        let range = self.highest.saturating_sub(self.lowest);
+        range >= queue::threshold(min_rtt) && self.rtt >= self.lowest + range / 2
+    }
 }
 
 impl Phase {
@@ -175,12 +196,14 @@ impl Bbr {
                 }
             }
             Phase::Down(down) => {
+                down.lowest = down.lowest.min(sample.rtt);
                 let down = *down;
                 // What was in flight when draining began must have been acknowledged before the queue can be seen.
                 if now >= down.until {
                     if sample.rtt > empty && !sample.app_limited {
                         self.share(now, &down);
                     } else {
+                        self.drained = Some(down.lowest);
                         self.cruise(now, down.look_again);
                     }
                 }
@@ -202,6 +225,7 @@ impl Bbr {
                 }
             }
             Phase::Shared(shared) => {
+                shared.sample(sample.rtt);
                 shared.empty = if sample.rtt > empty { 0 } else { shared.empty + sample.packets };
                 let shared = *shared;
                 if shared.empty >= 8 || sample.app_limited {
@@ -249,7 +273,9 @@ impl Bbr {
             Phase::Up(_) => self.in_flight_bound = Some(packet.map_or(bdp, |packet| packet.in_flight.max(bdp))),
             Phase::Shared(shared) => {
                 let rtt = self.min_rtt.value().unwrap_or_default();
-                shared.cubic.lost(now, packet.map_or(now, |packet| packet.at), rtt);
+                if shared.is_full(rtt) {
+                    shared.cubic.lost(now, packet.map_or(now, |packet| packet.at), rtt);
+                }
             }
             _ => {}
         }
@@ -262,14 +288,16 @@ impl Bbr {
         #[expect(clippy::cast_precision_loss, reason = "a duration")]
         let drain = Duration::from_secs_f64((excess as f64 / rate.max(1.0)).min(10.0));
         let until = now + drain + self.min_rtt.value().unwrap_or_default();
-        self.phase = Phase::Down(Down { until, before: self.delivery.in_flight(), look_again, shared });
+        self.phase =
+            Phase::Down(Down { until, before: self.delivery.in_flight(), lowest: Duration::MAX, look_again, shared });
     }
 
     fn share(&mut self, now: Instant, down: &Down) {
         let window = down.before.max(self.bdp());
         let cubic = down.shared.map_or_else(|| Cubic::new(now, window, self.mtu), |before| before.cubic);
         let wait = down.shared.map_or(LOOK_MIN, |before| (before.wait * 2).min(LOOK_MAX));
-        self.phase = Phase::Shared(Shared { cubic, empty: 0, look_at: now + wait, wait });
+        let (rtt, look_at) = (down.lowest, now + wait);
+        self.phase = Phase::Shared(Shared { cubic, empty: 0, rtt, lowest: rtt, highest: rtt, look_at, wait });
     }
 
     /// `look_again`: start-up ended early, or the path may have changed.
@@ -287,8 +315,7 @@ impl Bbr {
         self.in_flight_bound = None;
         let rise = (min_rtt / 16).clamp(Duration::from_millis(2), Duration::from_millis(16));
         let rise = rise.max(self.noise.unwrap_or_default());
-        let rate = self.bandwidth.value();
-        self.phase =
-            Phase::Up(Up { level: 0, rounds: 0, rate, limit: min_rtt + rise, queue: QueueDetector::default() });
+        let (rate, limit) = (self.bandwidth.value(), self.base(min_rtt) + rise);
+        self.phase = Phase::Up(Up { level: 0, rounds: 0, rate, limit, queue: QueueDetector::default() });
     }
 }

@@ -116,3 +116,21 @@ fn a_stall_is_survived() {
         }
     }
 }
+
+/// A path that becomes longer looks like another flow's queue. Chance loss must not close the window then.
+#[test]
+fn a_longer_path_that_loses_packets_stays_full() {
+    for rtt in [20, 80] {
+        for more in [3, 6, 10, 20] {
+            let forward = Conditions { loss: 0.01, ..link(rtt * MS, 50.0, 2.0) };
+            let mut world = World::new(forward, back(forward), vec![bbr(1, Source::Bulk, NOW)], 1);
+            let longer = 2 * SECOND + 10 * rtt * MS;
+            world.run_until(longer);
+            world.forward.conditions.delay += more * MS;
+            // Before the minimum of ten seconds ago is forgotten.
+            world.run_until(longer + 9 * SECOND);
+            let used = used(world.received(0, longer, longer + 9 * SECOND), forward.rate, 9 * SECOND);
+            assert!(used > 0.75, "rtt {rtt}, {more} ms more: {used:.3}");
+        }
+    }
+}
