@@ -61,7 +61,7 @@ pub(crate) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "relay-killed-relayed",
-        about: "the relay dies while requests go through it, another is left: requests are answered again within 2 s",
+        about: "the relay dies while requests go through it, another is left: requests are answered again within 3 s",
         run: |product| Box::pin(relays::killed_while_relayed(product, relays::Home::Same)),
     },
     Scenario {
