@@ -53,7 +53,7 @@ const DRAINED: Duration = Duration::from_millis(2);
 const PACED_MAX: Duration = Duration::from_millis(2);
 const PACER_PACKETS_MAX: u64 = 256;
 
-/// noq's pacer sends ten packets at a time, or on slow paths what this time is worth.
+/// noq's pacer sends at least ten packets at a time, or on slow paths what this time is worth.
 const PACER_BURST: Duration = Duration::from_millis(10);
 
 /// Congestive loss beyond this part of a round bounds the rate (draft-ietf-ccwg-bbr: `BBRLossThresh`).
